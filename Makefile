@@ -1,0 +1,74 @@
+# The commands of the repository. Each finds what it needs or says what to install (compose/need) and
+# uses the one native stack (compose/stack).
+#
+# How things are started, waited for and stopped is left to those two scripts.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+# Two test runs side by side would measure each other.
+.NOTPARALLEL:
+.PHONY: help up down status wipe build demo test test-workspace test-postgres-15 check-birmingham fmt lint
+
+# rustup's own place: a shell that was opened before Rust was installed does not have it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+MILLRACE := $(or $(CARGO_TARGET_DIR),target)/release/millrace
+POSTGRES_15 ?= /usr/lib/postgresql/15/bin
+
+help: ## list the targets (the default)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+up: ## start three Kafka nodes and PostgreSQL, and print what to set
+	@compose/stack up
+
+down: ## stop them; the data stays
+	@compose/stack down
+
+status: ## say what runs, and on which ports
+	@compose/stack status
+
+wipe: ## stop them and delete their data
+	@compose/stack wipe
+
+build: ## build the millrace binary
+	@compose/need build
+	cargo build --release --locked -p millrace
+
+demo: ## watch payment events become a ledger; EVENTS=FILE takes your own (NDJSON)
+	@compose/need stack build
+	@compose/stack up --any-port
+	cargo build --release --locked -p millrace
+	@compose/stack run --stay $(MILLRACE) demo $(if $(EVENTS),--events '$(EVENTS)') $(if $(EXPECT),--expect '$(EXPECT)')
+
+test: ## run every test, on the stack; it is taken down again if it was not up before
+	@compose/need stack build java
+	@compose/stack run $(MAKE) test-workspace test-postgres-15
+
+# Within `compose/stack run`: the two passes of `make test`.
+# The end-to-end tests run the binary itself, which cargo test does not build.
+test-workspace:
+	cargo build --release --locked -p millrace
+	cargo test --release --locked --workspace
+
+test-postgres-15:
+	@if [[ -x $(POSTGRES_15)/postgres ]]; then \
+	    echo "The database tests once more, on PostgreSQL 15:"; \
+	    compose/stack throwaway-postgres $(POSTGRES_15) cargo test --release --locked -p millrace-store; \
+	else \
+	    echo "No PostgreSQL 15 in $(POSTGRES_15): the second pass of the database tests was left out."; \
+	fi
+
+check-birmingham: ## send ten years of a city's card payments through, and compare the totals
+	@compose/need stack build python
+	cargo build --release --locked -p millrace
+	@compose/stack run tests/check-birmingham
+
+fmt: ## format the sources
+	cargo fmt --all
+
+lint: ## the checks of style: rustfmt and clippy, warnings are errors
+	@compose/need build
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings

@@ -1,0 +1,12 @@
+//! The subcommands, one file each.
+
+pub mod dead_letters;
+pub mod demo;
+pub mod generate;
+pub mod migrate;
+pub mod payment;
+pub mod publish;
+pub mod status;
+pub mod topics;
+pub mod verify;
+pub mod worker;

@@ -1,0 +1,33 @@
+//! `millrace migrate`: the schema brought up to date by a role that may, so that workers need no such right.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use millrace_domain::ids::Micros;
+use millrace_store::{connect, months};
+
+use crate::commands::worker::WindowArgs;
+use crate::connection::Connection;
+
+/// Bring the schema millrace of the database up to date, and make the event log's months for the accepted window.
+///
+/// Workers do so themselves when they start, if their role may. Run it once as the owner of the database where their
+/// role may not. Running it again changes nothing.
+#[derive(Args)]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    window: WindowArgs,
+}
+
+/// Runs the command.
+pub async fn run(args: MigrateArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
+    let database = connection.database("millrace migrate")?;
+    let mut session = database.connect().await?;
+    connect::migrate(&mut session).await?;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let now = Micros(i64::try_from(since_1970.as_micros())?);
+    months::ensure(&mut session, &args.window.accepted()?, now).await?;
+    eprintln!("schema millrace of {} is up to date", database.shown());
+    Ok(ExitCode::SUCCESS)
+}

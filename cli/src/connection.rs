@@ -1,0 +1,42 @@
+//! Where Kafka and Postgres are: the options that all commands share.
+
+use anyhow::Context;
+use clap::Args;
+use millrace_store::connect::Database;
+
+/// The brokers of the stack that `make up` starts.
+pub const BROKERS_DEFAULT: &str = "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094";
+
+/// Where Kafka and Postgres are. The defaults are those of the stack that `make up` starts.
+#[derive(Args, Clone, Debug)]
+pub struct Connection {
+    /// Kafka brokers to ask first, as host:port, separated by commas.
+    #[arg(
+        long,
+        global = true,
+        env = "MILLRACE_BROKERS",
+        value_name = "HOST:PORT,...",
+        default_value = BROKERS_DEFAULT
+    )]
+    pub brokers: String,
+    /// The topic of payment events.
+    #[arg(long, global = true, env = "MILLRACE_TOPIC", value_name = "NAME", default_value = "payment-events")]
+    pub topic: String,
+    /// The ledger's database. Each topic has a database of its own.
+    #[arg(
+        long,
+        global = true,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "postgres://millrace@127.0.0.1:15432/millrace"
+    )]
+    pub database_url: String,
+}
+
+impl Connection {
+    /// The ledger's database; `application` is what Postgres shows of us.
+    pub fn database(&self, application: &str) -> anyhow::Result<Database> {
+        Database::at(&self.database_url, application).context("--database-url")
+    }
+}

@@ -1,0 +1,114 @@
+//! The `millrace` binary: one executable, a thin subcommand for each job.
+//!
+//! Commands live in `commands/`; what they do lives in the crates. This file parses, dispatches, and turns errors
+//! into one message and an exit code.
+
+mod commands;
+mod connection;
+mod output;
+mod record;
+mod show;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::connection::Connection;
+use crate::output::Format;
+
+/// A Kafka-based payment event pipeline: published events become a double-entry ledger in Postgres, exactly once.
+///
+/// Without settings every command talks to the stack that `make up` starts on this machine.
+#[derive(Parser)]
+#[command(name = "millrace", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    /// How the result is printed on stdout: text for people, json for programs.
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Getting started:
+  make up                                  start Kafka and Postgres on this machine
+  millrace topics apply                    make the topics of ./topics.yaml
+  millrace worker                          run a worker; run more in other terminals
+  millrace generate -n 10000 | millrace publish -
+  millrace status                          what became of the events, and whether the books balance
+
+Exit codes: 0 done, 1 error, 2 changes pending (topics plan), 3 refused (topics).";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Plan and apply the topics that topics.yaml declares.
+    Topics(commands::topics::TopicsArgs),
+    /// Publish events from a file of JSON lines, or from stdin.
+    Publish(commands::publish::PublishArgs),
+    /// Make a seeded, realistic stream of events as JSON lines.
+    Generate(commands::generate::GenerateArgs),
+    /// Run a worker of the consumer group: it applies events to the ledger.
+    Worker(commands::worker::WorkerArgs),
+    /// Watch payment events become a ledger, with a worker killed in the middle, and the proof that all is well.
+    Demo(commands::demo::DemoArgs),
+    /// Show topic, lanes, backlog, throughput, dispositions and money.
+    Status(commands::status::StatusArgs),
+    /// Look at a payment: state, events, transfers, what is parked for it.
+    Payment(commands::payment::PaymentArgs),
+    /// Look at the dead letters: rejected records, kept whole with their reason.
+    DeadLetters(commands::dead_letters::DeadLettersArgs),
+    /// Prove that nothing was lost and nothing was applied twice.
+    Verify(commands::verify::VerifyArgs),
+    /// Bring the schema of the database up to date.
+    Migrate(commands::migrate::MigrateArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap ends usage errors with 2, which here means "changes pending".
+            let failed = error.use_stderr();
+            drop(error.print());
+            return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    output::start_logging(cli.output);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => failure(&error),
+    }
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&Cli::command().try_get_matches()?)
+}
+
+/// One message, without a backtrace: it is for the operator.
+fn failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { connection, output, command } = cli;
+    match command {
+        Command::Topics(args) => commands::topics::run(args, &connection.brokers, output).await,
+        Command::Publish(args) => commands::publish::run(args, &connection.brokers, &connection.topic, output).await,
+        Command::Generate(args) => commands::generate::run(args),
+        Command::Worker(args) => commands::worker::run(args, &connection).await,
+        Command::Demo(args) => commands::demo::run(args, &connection, output).await,
+        Command::Status(args) => commands::status::run(args, &connection, output).await,
+        Command::Payment(args) => commands::payment::run(args, &connection, output).await,
+        Command::DeadLetters(args) => commands::dead_letters::run(args, &connection, output).await,
+        Command::Verify(args) => commands::verify::run(args, &connection, output).await,
+        Command::Migrate(args) => commands::migrate::run(args, &connection).await,
+    }
+}

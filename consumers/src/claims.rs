@@ -1,0 +1,104 @@
+//! Claiming lanes from inside the rebalance callback: blocking, and with a deadline.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use millrace_domain::ids::{Offset, Partition};
+use millrace_store::connect::Connection;
+use millrace_store::error::{Remedy, StoreError};
+use millrace_store::lanes::{self, Claim, ClaimRequest};
+use tokio::runtime::Handle;
+
+use crate::availability::Availability;
+use crate::config::WorkerConfig;
+
+/// How long asking who holds a lane may take; the claim is tried again anyway.
+const EVICT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Why a lane could not be claimed now.
+#[derive(Debug)]
+pub(crate) enum ClaimFailure {
+    /// It may be claimed later.
+    Later(String),
+    /// Only a person can mend it.
+    Never(String),
+}
+
+/// Claims lanes for one worker, over one connection.
+pub(crate) struct Claims {
+    config: Arc<WorkerConfig>,
+    postgres: Arc<Availability>,
+    runtime: Handle,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Claims {
+    pub(crate) fn new(config: Arc<WorkerConfig>, postgres: Arc<Availability>, runtime: Handle) -> Claims {
+        Claims { config, postgres, runtime, connection: Mutex::new(None) }
+    }
+
+    /// Claims a partition within `deadline`. `first_offset` is asked only if it was never claimed before.
+    pub(crate) fn claim(
+        &self,
+        partition: Partition,
+        topic_id: &str,
+        first_offset: impl Fn() -> Result<Offset, String>,
+        deadline: Duration,
+    ) -> Result<Claim, ClaimFailure> {
+        let request = ClaimRequest { topic: &self.config.topic, topic_id, partition, worker: &self.config.worker };
+        let mut kept = self.connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let claiming = async {
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.config.database.connect_lane().await?,
+            };
+            let claim = match lanes::claim(&mut connection, request).await? {
+                Some(claim) => Ok(claim),
+                None => match first_offset() {
+                    Ok(first) => {
+                        lanes::open(&mut connection, request, first).await?;
+                        let claim = lanes::claim(&mut connection, request).await?;
+                        claim.ok_or_else(|| ClaimFailure::Later("the lane vanished while it was opened".into()))
+                    }
+                    Err(problem) => Err(ClaimFailure::Later(problem)),
+                },
+            };
+            // Kept only when every statement was answered.
+            *kept = Some(connection);
+            Ok::<_, StoreError>(claim)
+        };
+        match self.runtime.block_on(async { tokio::time::timeout(deadline, claiming).await }) {
+            Ok(Ok(claim)) => {
+                self.postgres.answered();
+                claim
+            }
+            Ok(Err(error)) if error.remedy() == Remedy::Halt => Err(ClaimFailure::Never(error.to_string())),
+            Ok(Err(error)) => {
+                if error.remedy() == Remedy::Reconnect {
+                    self.postgres.failed(&error);
+                }
+                Err(ClaimFailure::Later(error.to_string()))
+            }
+            Err(_) => {
+                self.evict(request);
+                Err(ClaimFailure::Later(format!("no answer from Postgres within {} ms", deadline.as_millis())))
+            }
+        }
+    }
+
+    /// The former owner may be frozen with the fence in its hand: `kill -9` frees it, a stopped machine does not.
+    fn evict(&self, request: ClaimRequest<'_>) {
+        let evicting = async {
+            let mut connection = self.config.database.connect_lane().await?;
+            lanes::evict(&mut connection, request).await
+        };
+        match self.runtime.block_on(async { tokio::time::timeout(EVICT_DEADLINE, evicting).await }) {
+            Ok(Ok(0)) => {}
+            Ok(Ok(_)) => {
+                tracing::warn!(partition = %request.partition, "ended a session that held the lane and did not go on")
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "cannot ask who holds the lane"),
+            Err(_) => tracing::debug!("no answer to who holds the lane"),
+        }
+    }
+}

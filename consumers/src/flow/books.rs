@@ -1,0 +1,69 @@
+//! The payments that a lane has at hand, each with what is parked for it, and a bounded memory of the hot ones.
+//!
+//! While a lane holds its fence, its memory of a payment that it owns is as good as the row. Losing the fence, or any
+//! doubt, empties it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use millrace_domain::book::Book;
+use millrace_domain::ids::{EventId, Micros, Partition, PaymentId};
+use millrace_store::rows::Stood;
+
+/// A payment with more parked events than this is not remembered: it is read anew for each batch.
+const REMEMBERED_PARKED_MAX: usize = 64;
+/// A payment with more operations than this is not remembered either.
+const REMEMBERED_FACTS_MAX: usize = 64;
+
+/// A payment as a batch begins with it.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// State and parked events.
+    pub book: Book,
+    /// What its row held when it was read or last written; none without a row.
+    pub stood: Option<Stood>,
+    /// The lane that wrote the row last.
+    pub written_by: Option<Partition>,
+    /// When the records of its parked events were published.
+    pub published: BTreeMap<EventId, Option<Micros>>,
+}
+
+/// The hot payments of one lane.
+pub struct Memory {
+    hot: LruCache<PaymentId, Entry>,
+}
+
+impl Memory {
+    /// A memory of at most this many payments.
+    pub fn of(payments_max: NonZeroUsize) -> Memory {
+        Memory { hot: LruCache::new(payments_max) }
+    }
+
+    /// The payment, if it is remembered.
+    pub fn get(&mut self, id: PaymentId) -> Option<&Entry> {
+        self.hot.get(&id)
+    }
+
+    /// Takes note of a payment whose row this lane just wrote.
+    pub fn remember(&mut self, id: PaymentId, entry: Entry) {
+        // Nobody owns a payment of version 0: another lane may change its row.
+        let payment = &entry.book.payment;
+        let small = entry.book.parked().len() <= REMEMBERED_PARKED_MAX && payment.facts.len() <= REMEMBERED_FACTS_MAX;
+        if payment.is_known() && small {
+            self.hot.put(id, entry);
+        } else {
+            self.hot.pop(&id);
+        }
+    }
+
+    /// Forgets a payment.
+    pub fn forget(&mut self, id: PaymentId) {
+        self.hot.pop(&id);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.hot.clear();
+    }
+}

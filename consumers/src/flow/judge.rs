@@ -1,0 +1,454 @@
+//! Judging a batch: from decoded records and what stands in the database to all that the batch writes.
+//!
+//! Rule 2 is judged here, rules 3 to 8 by `domain::book`. Reading and writing are left to the lane.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use millrace_domain::book::{Arrival, Became, Numbering, Outcome};
+use millrace_domain::content::ContentHash;
+use millrace_domain::event::Event;
+use millrace_domain::ids::{EventId, Micros, Offset, Partition, PaymentId, Position};
+use millrace_domain::reason::Rejection;
+use millrace_domain::window::AcceptedWindow;
+use millrace_store::load::RedrivenFrom;
+use millrace_store::rows::{
+    AppliedRow, Batch, Counts, DeadLetterRow, ParkedRow, PaymentRow, RawRecord, RejectedParked, Stood,
+};
+
+use super::books::Entry;
+use super::decode::{Content, Decoded, Record};
+
+/// What holds for every record of a batch.
+#[derive(Clone, Debug)]
+pub struct Setting<'a> {
+    /// The lane.
+    pub partition: Partition,
+    /// The accepted window.
+    pub window: AcceptedWindow,
+    /// When the batch is judged.
+    pub now: Micros,
+    /// Events whose rows the database refused.
+    pub refused: &'a BTreeSet<EventId>,
+}
+
+/// What a batch works on.
+#[derive(Clone, Copy, Debug)]
+pub enum Work<'a> {
+    /// Records, in offset order, with what was decoded from each.
+    Records(&'a [(Record, Decoded)]),
+    /// What is parked for these payments and was parked before `limit` is too old.
+    Expire {
+        /// The payments, the one with the earliest parked event first.
+        payments: &'a [PaymentId],
+        /// The parking limit as a moment.
+        limit: Micros,
+    },
+    /// What is parked for these payments is judged again.
+    JudgeAgain {
+        /// The payments.
+        payments: &'a [PaymentId],
+    },
+}
+
+impl Work<'_> {
+    /// The payments that must be at hand, each once.
+    pub fn payments(&self) -> BTreeSet<PaymentId> {
+        match self {
+            Work::Records(records) => contents(records).map(|c| c.event.payment_id).collect(),
+            Work::Expire { payments, .. } | Work::JudgeAgain { payments } => payments.iter().copied().collect(),
+        }
+    }
+
+    /// The ids of the records' events.
+    pub fn event_ids(&self) -> Vec<EventId> {
+        match self {
+            Work::Records(records) => contents(records).map(|c| c.event.event_id).collect(),
+            Work::Expire { .. } | Work::JudgeAgain { .. } => Vec::new(),
+        }
+    }
+
+    /// The dead letters that the records say they were redriven from.
+    pub fn dead_letter_ids(&self) -> Vec<i64> {
+        match self {
+            Work::Records(records) => contents(records).filter_map(|c| c.redriven_from).collect(),
+            Work::Expire { .. } | Work::JudgeAgain { .. } => Vec::new(),
+        }
+    }
+
+    /// The ids that must be looked up among the applied ones before judging: an event of a payment that nobody has
+    /// seen was hardly applied before, and the key catches it if it was.
+    pub fn likely_applied(&self, entries: &HashMap<PaymentId, Entry>) -> Vec<EventId> {
+        let known = |id: PaymentId| entries.get(&id).is_some_and(|e| e.book.payment.is_known());
+        match self {
+            Work::Records(records) => {
+                contents(records).filter(|c| known(c.event.payment_id)).map(|c| c.event.event_id).collect()
+            }
+            Work::Expire { .. } | Work::JudgeAgain { .. } => Vec::new(),
+        }
+    }
+}
+
+fn contents(records: &[(Record, Decoded)]) -> impl Iterator<Item = &Content> {
+    records.iter().filter_map(|(_, decoded)| decoded.content.as_ref().ok())
+}
+
+/// Which event ids stand, as far as the database was asked.
+#[derive(Clone, Default, Debug)]
+pub struct Standing {
+    /// What stands under an id, applied or parked.
+    pub hashes: HashMap<EventId, ContentHash>,
+    /// The ids that were looked up among the applied ones.
+    pub looked_up: HashSet<EventId>,
+    /// The dead letters that redriven records of the batch name.
+    pub redriven_from: HashMap<i64, RedrivenFrom>,
+}
+
+/// A judged batch.
+#[derive(Debug)]
+pub struct Judged {
+    /// What to write.
+    pub batch: Batch,
+    /// The payments after it.
+    pub entries: HashMap<PaymentId, Entry>,
+    /// Events that did not apply and were not looked up: one that was applied before is a duplicate, and the batch
+    /// must be judged again with these looked up.
+    pub unsure: Vec<EventId>,
+}
+
+/// Judges the work in order. `from` is where the lane stands.
+pub fn judge(
+    setting: &Setting<'_>,
+    work: Work<'_>,
+    from: Offset,
+    mut entries: HashMap<PaymentId, Entry>,
+    standing: &Standing,
+) -> Judged {
+    entries.values_mut().for_each(|entry| refuse(entry, setting.refused));
+    let mut desk = Desk::new(setting, standing, entries);
+    let mut to = from;
+    match work {
+        Work::Records(records) => {
+            for (record, decoded) in records {
+                desk.record(record, decoded);
+                to = record.offset.next();
+            }
+        }
+        Work::Expire { payments, limit } => {
+            payments.iter().for_each(|id| desk.sweep(*id, |entry, outcomes| entry.book.expire(limit, outcomes)));
+        }
+        Work::JudgeAgain { payments } => {
+            payments.iter().for_each(|id| desk.sweep(*id, |entry, outcomes| entry.book.drain(outcomes)));
+        }
+    }
+    desk.finish(from, to)
+}
+
+/// A batch while it is judged.
+struct Desk<'a> {
+    setting: &'a Setting<'a>,
+    standing: &'a Standing,
+    entries: HashMap<PaymentId, Entry>,
+    /// What the batch itself changed about ids: some hash stands, or none any more.
+    changed: HashMap<EventId, Option<ContentHash>>,
+    counts: Counts,
+    applied: Vec<AppliedRow>,
+    /// Parked by this batch and still parked.
+    parked: BTreeMap<EventId, ParkedRow>,
+    reparked: BTreeMap<EventId, millrace_domain::reason::Parking>,
+    unparked: Vec<EventId>,
+    rejected_parked: Vec<RejectedParked>,
+    dead_letters: Vec<DeadLetterRow>,
+    unsure: Vec<EventId>,
+}
+
+impl<'a> Desk<'a> {
+    fn new(setting: &'a Setting<'a>, standing: &'a Standing, entries: HashMap<PaymentId, Entry>) -> Desk<'a> {
+        Desk {
+            setting,
+            standing,
+            entries,
+            changed: HashMap::new(),
+            counts: Counts::default(),
+            applied: Vec::new(),
+            parked: BTreeMap::new(),
+            reparked: BTreeMap::new(),
+            unparked: Vec::new(),
+            rejected_parked: Vec::new(),
+            dead_letters: Vec::new(),
+            unsure: Vec::new(),
+        }
+    }
+
+    fn record(&mut self, record: &Record, decoded: &Decoded) {
+        let content = match &decoded.content {
+            Ok(content) => content,
+            Err(refusal) => {
+                let detail = Some(refusal.detail.clone());
+                return self.dead_letter(decoded.position, &record.raw, None, refusal.reason, false, detail);
+            }
+        };
+        match self.rule_2(content) {
+            Some(RuleTwo::Duplicate) => self.counts.duplicate += 1,
+            Some(RuleTwo::Reject(reason, detail)) => {
+                self.dead_letter(decoded.position, &record.raw, Some(&content.event), reason, false, Some(detail));
+            }
+            None => self.admit(record, decoded.position, content),
+        }
+    }
+
+    /// Rule 2: the id stands already, or its time is outside the accepted window.
+    fn rule_2(&self, content: &Content) -> Option<RuleTwo> {
+        let id = content.event.event_id;
+        let standing = match self.changed.get(&id) {
+            Some(hash) => *hash,
+            None => self.standing.hashes.get(&id).copied(),
+        };
+        match standing {
+            Some(hash) if hash == content.hash => Some(RuleTwo::Duplicate),
+            Some(_) => Some(RuleTwo::Reject(
+                Rejection::IdConflict,
+                "an event with this id and other content was applied or parked before".into(),
+            )),
+            None if self.setting.window.contains(id, self.setting.now) => None,
+            None => Some(RuleTwo::Reject(
+                Rejection::OutsideWindow,
+                format!("the id's time, {} ms since 1970, is outside the accepted window of this worker", id.unix_ms()),
+            )),
+        }
+    }
+
+    /// Rules 3 to 8, and what they drain.
+    fn admit(&mut self, record: &Record, position: Position, content: &Content) {
+        let event = &content.event;
+        if self.is_foreign(event) {
+            let detail = Some("the payment belongs to a user of another partition".into());
+            self.dead_letter(position, &record.raw, Some(event), Rejection::OwnerMismatch, false, detail);
+            return self.must_be_sure(event.event_id);
+        }
+        let numbering = self.numbering(content, &record.raw);
+        let arrival = Arrival { event: event.clone(), position, now: self.setting.now, numbering };
+        let mut outcomes = Vec::new();
+        self.entry(event.payment_id).book.admit(arrival, &mut outcomes);
+        for outcome in outcomes {
+            if outcome.drained {
+                self.drained(outcome);
+            } else {
+                self.arrived(outcome, content.hash, &record.raw);
+            }
+        }
+    }
+
+    /// Whether the payment is known in another lane, under another user: its numbers and its state are that lane's.
+    fn is_foreign(&self, event: &Event) -> bool {
+        let Some(entry) = self.entries.get(&event.payment_id) else { return false };
+        let other_lane = entry.written_by.is_some_and(|lane| lane != self.setting.partition);
+        let other_user = entry.book.payment.owner.as_ref().is_some_and(|owner| owner.user_id != event.user_id);
+        other_lane && other_user
+    }
+
+    /// A redriven record is not held to its own number, if its dead letter says that it used the number itself.
+    fn numbering(&self, content: &Content, raw: &RawRecord) -> Numbering {
+        let letter = content.redriven_from.and_then(|id| self.standing.redriven_from.get(&id));
+        match letter {
+            Some(letter) if letter.number_used && letter.value == raw.value => Numbering::UsedByItself,
+            _ => Numbering::Judged,
+        }
+    }
+
+    fn must_be_sure(&mut self, id: EventId) {
+        if !self.standing.looked_up.contains(&id) && !self.changed.contains_key(&id) {
+            self.unsure.push(id);
+        }
+    }
+
+    /// The disposition of a record of this batch.
+    fn arrived(&mut self, outcome: Outcome, hash: ContentHash, raw: &RawRecord) {
+        let Outcome { event, position, became, .. } = outcome;
+        let id = event.event_id;
+        if !matches!(became, Became::Applied { .. }) {
+            self.must_be_sure(id);
+        }
+        match became {
+            Became::Applied { version, transfer } => {
+                self.counts.applied += 1;
+                self.changed.insert(id, Some(hash));
+                self.applied.push(AppliedRow { event, position, published_at: raw.published_at, version, transfer });
+            }
+            Became::Duplicate => self.counts.duplicate += 1,
+            Became::Parked(reason) => {
+                self.counts.parked += 1;
+                self.changed.insert(id, Some(hash));
+                let payment_id = event.payment_id;
+                self.entry(payment_id).published.insert(id, raw.published_at);
+                let since = self.setting.now;
+                let row = ParkedRow { event_id: id, payment_id, position, reason, since, record: raw.clone() };
+                self.parked.insert(id, row);
+            }
+            Became::Rejected { reason, number_used } => {
+                let detail = Some(self.situation(&event));
+                self.dead_letter(position, raw, Some(&event), reason, number_used, detail);
+            }
+        }
+    }
+
+    /// What became of an event that was parked, by this batch or before it.
+    fn drained(&mut self, outcome: Outcome) {
+        let Outcome { event, position, became, .. } = outcome;
+        let id = event.event_id;
+        if let Became::Parked(reason) = became {
+            match self.parked.get_mut(&id) {
+                Some(row) => row.reason = reason,
+                None => drop(self.reparked.insert(id, reason)),
+            }
+            return;
+        }
+        let published_at = self.entry(event.payment_id).published.remove(&id).flatten();
+        self.reparked.remove(&id);
+        let fresh = self.parked.remove(&id);
+        match became {
+            Became::Applied { version, transfer } => {
+                self.counts.drained_applied += 1;
+                self.changed.insert(id, Some(ContentHash::of(&event)));
+                self.applied.push(AppliedRow { event, position, published_at, version, transfer });
+                self.unpark(id, fresh);
+            }
+            Became::Duplicate => {
+                self.counts.drained_duplicate += 1;
+                self.changed.insert(id, None);
+                self.unpark(id, fresh);
+            }
+            Became::Rejected { reason, number_used } => {
+                self.counts.drained_rejected += 1;
+                self.changed.insert(id, None);
+                self.reject_drained(&event, fresh, reason, number_used);
+            }
+            Became::Parked(_) => {}
+        }
+    }
+
+    fn unpark(&mut self, id: EventId, fresh: Option<ParkedRow>) {
+        if fresh.is_none() {
+            self.unparked.push(id);
+        }
+    }
+
+    fn reject_drained(&mut self, event: &Event, fresh: Option<ParkedRow>, reason: Rejection, number_used: bool) {
+        let event_id = event.event_id;
+        match fresh {
+            None => self.rejected_parked.push(RejectedParked { event_id, reason, number_used }),
+            Some(row) => self.dead_letters.push(DeadLetterRow {
+                position: row.position,
+                reason,
+                detail: Some(self.situation(event)),
+                event_id: Some(event_id),
+                payment_id: Some(event.payment_id),
+                number_used,
+                record: row.record,
+            }),
+        }
+    }
+
+    /// A record of this batch that is rejected.
+    fn dead_letter(
+        &mut self,
+        position: Position,
+        raw: &RawRecord,
+        event: Option<&Event>,
+        reason: Rejection,
+        number_used: bool,
+        detail: Option<String>,
+    ) {
+        self.counts.rejected += 1;
+        self.dead_letters.push(DeadLetterRow {
+            position,
+            reason,
+            detail,
+            event_id: event.map(|e| e.event_id),
+            payment_id: event.map(|e| e.payment_id),
+            number_used,
+            record: raw.clone(),
+        });
+    }
+
+    /// The event and its payment in one line, for the person who reads the dead letter.
+    fn situation(&self, event: &Event) -> String {
+        let said = format!("{} of {} {}", event.event_type, event.amount_minor, event.currency);
+        let Some(payment) = self.entries.get(&event.payment_id).map(|e| &e.book.payment) else { return said };
+        let c = &payment.counters;
+        match payment.status() {
+            None => {
+                format!("{said}, on a payment of which nothing was applied (last sequence {})", payment.last_sequence)
+            }
+            Some(status) => format!(
+                "{said}, on a payment that is {} (version {}, last sequence {}): authorized {}, captured {}, voided {}, \
+                 refund pending {}, refunded {}, disputed {}, lost {}",
+                status.as_str(),
+                payment.version,
+                payment.last_sequence,
+                c.authorized,
+                c.captured,
+                c.voided,
+                c.refund_pending,
+                c.refunded,
+                c.disputed,
+                c.lost
+            ),
+        }
+    }
+
+    fn entry(&mut self, id: PaymentId) -> &mut Entry {
+        let refused = self.setting.refused;
+        self.entries.entry(id).or_insert_with(|| {
+            let mut entry = Entry::default();
+            refuse(&mut entry, refused);
+            entry
+        })
+    }
+
+    /// A judgment of what is parked, without a record.
+    fn sweep(&mut self, id: PaymentId, judge: impl Fn(&mut Entry, &mut Vec<Outcome>)) {
+        let mut outcomes = Vec::new();
+        judge(self.entry(id), &mut outcomes);
+        outcomes.into_iter().for_each(|outcome| self.drained(outcome));
+    }
+
+    fn finish(self, from: Offset, to: Offset) -> Judged {
+        let payments = self.entries.iter().filter_map(|(id, entry)| changed_row(*id, entry)).collect();
+        let batch = Batch {
+            from,
+            to,
+            counts: self.counts,
+            applied: self.applied,
+            payments,
+            parked: self.parked.into_values().collect(),
+            reparked: self.reparked.into_iter().collect(),
+            unparked: self.unparked,
+            rejected_parked: self.rejected_parked,
+            dead_letters: self.dead_letters,
+        };
+        Judged { batch, entries: self.entries, unsure: self.unsure }
+    }
+}
+
+/// Also a payment that nobody has seen takes note of what the database refused.
+fn refuse(entry: &mut Entry, refused: &BTreeSet<EventId>) {
+    refused.iter().for_each(|id| entry.book.refuse(*id));
+}
+
+enum RuleTwo {
+    Duplicate,
+    Reject(Rejection, String),
+}
+
+/// What stands in the row of a payment in this state.
+pub fn stands(entry: &Entry) -> Stood {
+    Stood { version: entry.book.payment.version, last_sequence: entry.book.payment.last_sequence }
+}
+
+fn changed_row(payment_id: PaymentId, entry: &Entry) -> Option<PaymentRow> {
+    let now = stands(entry);
+    if entry.stood.unwrap_or(Stood { version: 0, last_sequence: 0 }) == now {
+        return None;
+    }
+    Some(PaymentRow { payment_id, stood: entry.stood, state: entry.book.payment.clone() })
+}

@@ -1,0 +1,285 @@
+//! The consumer's context: where Kafka's callbacks meet the lanes.
+//!
+//! Lanes begin and end where Kafka says so, inside the rebalance callback, which runs within poll on the reader's
+//! thread. What happens between two polls is `reader`'s.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc as commands;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use metrics::gauge;
+use millrace_domain::ids::{Offset, Partition};
+use millrace_store::lanes::Claim;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::buffer::{self, LaneState, Sender};
+use crate::claims::{ClaimFailure, Claims};
+use crate::config::WorkerConfig;
+use crate::health::Health;
+use crate::lane::{self, Command, LaneParts};
+use crate::metrics as names;
+use crate::topic_id;
+
+/// How long the rebalance callback may take for all its claims together.
+const CLAIMS_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a lane that is revoked may take to end its batch in flight; the fence stands even if it does not.
+const REVOKE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long to wait before a claim that failed is tried again.
+pub(crate) const CLAIM_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A question to the brokers from this thread.
+pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A lane as the reader knows it.
+pub(crate) struct LaneHandle {
+    pub(crate) epoch: i64,
+    pub(crate) generation: u64,
+    pub(crate) buffer: Sender,
+    pub(crate) state: Arc<LaneState>,
+    pub(crate) stop: CancellationToken,
+    /// Taken once it was waited for.
+    task: Option<JoinHandle<()>>,
+    pub(crate) paused: bool,
+    pub(crate) mirrored: Offset,
+}
+
+/// The lanes of this worker, and the partitions that the group gave it but that it could not claim yet.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    pub(crate) running: BTreeMap<Partition, LaneHandle>,
+    pub(crate) unclaimed: BTreeMap<Partition, Instant>,
+}
+
+/// The consumer's context: where Kafka's callbacks meet the lanes.
+pub(crate) struct Group {
+    pub(crate) config: Arc<WorkerConfig>,
+    pub(crate) health: Arc<Health>,
+    runtime: Handle,
+    claims: Claims,
+    commands: commands::Sender<Command>,
+    /// Locked by the reader's thread alone: poll runs the callback on it.
+    lanes: Mutex<Lanes>,
+    /// Kafka's id of the topic when it was first seen.
+    topic_id: Mutex<Option<String>>,
+    /// Why no partition can be claimed until a person mends it.
+    pub(crate) unclaimable: Mutex<Option<String>>,
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What matters of it comes as an error, and is said there once.
+        tracing::debug!(?level, facility, "librdkafka: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.kafka.failed(&reason),
+            _ => tracing::debug!(%error, reason, "librdkafka reports an error"),
+        }
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let partitions: Vec<Partition> = partitions.elements().iter().map(|e| Partition(e.partition())).collect();
+        match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(consumer, partitions),
+            other => {
+                tracing::error!(error = ?RDKafkaErrorCode::from(other), "rebalance failed; letting every partition go");
+                let all = self.lanes().running.keys().copied().collect();
+                self.revoked(consumer, all);
+            }
+        }
+    }
+}
+
+impl Group {
+    pub(crate) fn new(
+        config: Arc<WorkerConfig>,
+        health: Arc<Health>,
+        runtime: Handle,
+        commands: commands::Sender<Command>,
+    ) -> Group {
+        let claims = Claims::new(config.clone(), health.postgres.clone(), runtime.clone());
+        let (lanes, topic_id, unclaimable) = Default::default();
+        Group { config, health, runtime, claims, commands, lanes, topic_id, unclaimable }
+    }
+
+    pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Claims each partition, begins its lane, and starts reading where its fence stands.
+    fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: Vec<Partition>) {
+        let until = Instant::now() + CLAIMS_DEADLINE;
+        let names: Vec<i32> = partitions.iter().map(|p| p.0).collect();
+        tracing::debug!(partitions = ?names, "assigned");
+        let mut lanes = self.lanes();
+        let mut claimed = Vec::new();
+        for partition in partitions {
+            let deadline = until.saturating_duration_since(Instant::now());
+            match self.claim(consumer, partition, deadline) {
+                Some(claim) => claimed.push(claim),
+                None => drop(lanes.unclaimed.insert(partition, Instant::now() + CLAIM_AGAIN_AFTER)),
+            }
+        }
+        self.begin(consumer, &mut lanes, claimed);
+    }
+
+    pub(crate) fn claim(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partition: Partition,
+        deadline: Duration,
+    ) -> Option<Claim> {
+        let topic = &self.config.topic;
+        let topic_id = match self.topic_id(consumer, deadline.min(BROKER_TIMEOUT)) {
+            Ok(id) => id,
+            Err(error) => {
+                tracing::warn!(%partition, %error, "cannot claim the partition yet; trying again");
+                return None;
+            }
+        };
+        let first_offset = || match consumer.fetch_watermarks(topic, partition.0, deadline.min(BROKER_TIMEOUT)) {
+            Ok((low, _)) => Ok(Offset(low)),
+            Err(error) => Err(format!("cannot ask Kafka for the first offset: {error}")),
+        };
+        match self.claims.claim(partition, &topic_id, first_offset, deadline) {
+            Ok(claim) => Some(claim),
+            Err(ClaimFailure::Later(problem)) => {
+                tracing::warn!(%partition, %problem, "cannot claim the partition yet; trying again");
+                None
+            }
+            Err(ClaimFailure::Never(problem)) => {
+                // True of every partition, and of no use to the group: the next round ends the worker.
+                *self.unclaimable.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(problem);
+                None
+            }
+        }
+    }
+
+    /// The topic's id, asked once: a topic that is made again under this worker is noticed by `watch`.
+    fn topic_id(&self, consumer: &BaseConsumer<Self>, timeout: Duration) -> Result<String, topic_id::TopicIdError> {
+        let mut known = self.topic_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(id) = known.as_ref() {
+            return Ok(id.clone());
+        }
+        let id = topic_id::fetch(consumer, &self.config.topic, timeout)?;
+        *known = Some(id.clone());
+        Ok(id)
+    }
+
+    /// Begins the lanes of these claims and has Kafka read from where each stands.
+    pub(crate) fn begin(&self, consumer: &BaseConsumer<Self>, lanes: &mut Lanes, claims: Vec<Claim>) {
+        let mut from = TopicPartitionList::new();
+        let positions = claims.iter().map(|c| format!("{}@{}", c.fence.partition, c.next_offset)).collect::<Vec<_>>();
+        for claim in claims {
+            let (partition, next) = (claim.fence.partition, claim.next_offset);
+            if let Err(error) = from.add_partition_offset(&self.config.topic, partition.0, KafkaOffset::Offset(next.0))
+            {
+                tracing::error!(%partition, %error, "Kafka takes no such offset");
+                continue;
+            }
+            tracing::debug!(%partition, offset = %next, epoch = claim.fence.epoch, "lane begins");
+            lanes.unclaimed.remove(&partition);
+            let handle = self.spawn(claim);
+            self.health.lane_began(handle.state.clone());
+            lanes.running.insert(partition, handle);
+        }
+        // A partition that was paused when it left this worker would come back paused.
+        if let Err(error) = consumer.incremental_assign(&from).and_then(|()| consumer.resume(&from)) {
+            tracing::error!(%error, "Kafka refuses the assignment");
+        }
+        if !positions.is_empty() {
+            tracing::info!(lanes = positions.join(" "), "lanes begin, each partition at its first unaccounted offset");
+        }
+        gauge!(names::LANES).set(lanes.running.len() as f64);
+    }
+
+    fn spawn(&self, claim: Claim) -> LaneHandle {
+        let (sender, receiver) = buffer::channel();
+        let state = Arc::new(LaneState::new(claim.fence.partition, claim.next_offset));
+        let stop = CancellationToken::new();
+        let (epoch, mirrored) = (claim.fence.epoch, claim.next_offset);
+        let parts = LaneParts {
+            claim,
+            config: self.config.clone(),
+            postgres: self.health.postgres.clone(),
+            inbox: receiver,
+            commands: self.commands.clone(),
+            stop: stop.clone(),
+            state: state.clone(),
+        };
+        let task = Some(self.runtime.spawn(lane::run(parts)));
+        LaneHandle { epoch, generation: 0, buffer: sender, state, stop, task, paused: false, mirrored }
+    }
+
+    /// Ends the lanes of these partitions: their batch in flight is finished, what waits in their buffers is let go.
+    fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: Vec<Partition>) {
+        let mut lanes = self.lanes();
+        let names: Vec<i32> = partitions.iter().map(|p| p.0).collect();
+        tracing::info!(partitions = ?names, lost = consumer.assignment_lost(), "revoked");
+        let mut leaving: Vec<(Partition, LaneHandle)> = partitions
+            .iter()
+            .filter_map(|partition| {
+                lanes.unclaimed.remove(partition);
+                self.health.lane_left(*partition);
+                Some((*partition, lanes.running.remove(partition)?))
+            })
+            .collect();
+        let mut list = TopicPartitionList::new();
+        for (partition, _) in &leaving {
+            list.add_partition(&self.config.topic, partition.0);
+        }
+        self.end(consumer, leaving.iter_mut().map(|(partition, lane)| (*partition, lane)), REVOKE_DEADLINE);
+        // Also with an empty list: the group goes on only after this call.
+        if let Err(error) = consumer.incremental_unassign(&list) {
+            tracing::error!(%error, "Kafka refuses to take the partitions back");
+        }
+        gauge!(names::LANES).set(lanes.running.len() as f64);
+    }
+
+    /// Tells the lanes to stop, waits for their batches in flight, and mirrors where they ended.
+    pub(crate) fn end<'l>(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        leaving: impl Iterator<Item = (Partition, &'l mut LaneHandle)>,
+        deadline: Duration,
+    ) {
+        let mut leaving: Vec<(Partition, &mut LaneHandle)> = leaving.collect();
+        leaving.iter().for_each(|(_, lane)| lane.stop.cancel());
+        let until = Instant::now() + deadline;
+        for (partition, lane) in &mut leaving {
+            let Some(task) = lane.task.take() else { continue };
+            let left = until.saturating_duration_since(Instant::now());
+            if self.runtime.block_on(async { tokio::time::timeout(left, task).await }).is_err() {
+                tracing::warn!(%partition, "the batch in flight did not end in time; its fence decides");
+            }
+        }
+        let positions: Vec<(Partition, Offset)> =
+            leaving.iter().map(|(p, lane)| (*p, lane.state.next_offset())).collect();
+        mirror(consumer, &self.config.topic, &positions);
+    }
+}
+
+/// Commits offsets to Kafka, where lag tools look. They decide nothing, so that a failure is no more than a late mirror.
+pub(crate) fn mirror(consumer: &BaseConsumer<Group>, topic: &str, positions: &[(Partition, Offset)]) {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in positions {
+        drop(list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(offset.0)));
+    }
+    if list.count() > 0
+        && let Err(error) = consumer.commit(&list, CommitMode::Async)
+    {
+        tracing::debug!(%error, "offsets were not mirrored to Kafka");
+    }
+}

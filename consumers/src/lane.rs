@@ -1,0 +1,500 @@
+//! A lane: everything that one worker does for one partition. One task, one connection, one transaction in flight.
+//!
+//! It takes records from its buffer, judges them in batches and writes each batch behind its fence. Whatever goes
+//! wrong is answered by the error's remedy; the records of a batch are let go only once they are committed.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc as commands;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use millrace_domain::ids::{EventId, Micros, Offset, Partition, Position};
+use millrace_store::connect::Connection;
+use millrace_store::error::{Remedy, StoreError};
+use millrace_store::lanes::{self, Claim, LostCommit};
+use millrace_store::load;
+use millrace_store::rows::{Fence, Stood};
+use millrace_store::write::{self, Written};
+use millrace_wire::schemas::SchemaTable;
+use tokio_util::sync::CancellationToken;
+
+use crate::availability::Availability;
+use crate::buffer::{Delivered, LaneState, Receiver};
+use crate::config::WorkerConfig;
+use crate::flow::books::{Entry, Memory};
+use crate::flow::contiguity::{Contiguity, Step};
+use crate::flow::decode::{Decoded, Record, decode};
+use crate::flow::judge::{Judged, Setting, Work, stands};
+use crate::observe;
+use crate::reading;
+use crate::session::{Session, Stopped, pause, waits};
+
+/// How often a batch is looked up anew because of a key that stands already, before its rows are tried one by one.
+const LOOK_UPS_MAX: u32 = 5;
+/// How often a lane looks whether something was parked for too long.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How many payments one sweep takes.
+const SWEEP_PAYMENTS_MAX: i64 = 500;
+
+/// What a lane tells the reader.
+pub(crate) enum Command {
+    /// Read again from this offset; what was read before is let go.
+    ReadAgain { partition: Partition, offset: Offset },
+    /// The topic was deleted and made again.
+    TopicMadeAgain { found: String },
+    /// The lane has ended.
+    Ended { partition: Partition, epoch: i64, end: LaneEnd },
+}
+
+/// Why a lane ended.
+#[derive(Debug)]
+pub(crate) enum LaneEnd {
+    /// It was told to.
+    Stopped,
+    /// Another worker claimed the partition.
+    Fenced,
+    /// Only a person can mend it.
+    Halted(String),
+}
+
+impl From<Stopped> for LaneEnd {
+    fn from(_: Stopped) -> LaneEnd {
+        LaneEnd::Stopped
+    }
+}
+
+/// What a lane is made of.
+pub(crate) struct LaneParts {
+    pub(crate) claim: Claim,
+    pub(crate) config: Arc<WorkerConfig>,
+    pub(crate) postgres: Arc<Availability>,
+    pub(crate) inbox: Receiver,
+    pub(crate) commands: commands::Sender<Command>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) state: Arc<LaneState>,
+}
+
+pub(crate) struct Lane {
+    fence: Fence,
+    contiguity: Contiguity,
+    /// The first offset that is not committed.
+    stands_at: Offset,
+    generation: u64,
+    memory: Memory,
+    session: Session,
+    inbox: Receiver,
+    commands: commands::Sender<Command>,
+    config: Arc<WorkerConfig>,
+    stop: CancellationToken,
+    state: Arc<LaneState>,
+    /// When the oldest parked event is due, as far as this lane knows.
+    due_at: Option<Micros>,
+}
+
+type Batch = Vec<(Record, Decoded)>;
+
+/// A boxed future of the lane's task.
+type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Runs a lane until it ends, and tells the reader why.
+pub(crate) async fn run(parts: LaneParts) {
+    let commands = parts.commands.clone();
+    let (partition, epoch) = (parts.claim.fence.partition, parts.claim.fence.epoch);
+    let state = parts.state.clone();
+    let end = match Lane::new(parts).work().await {
+        Err(end) => end,
+        Ok(never) => match never {},
+    };
+    state.idle();
+    if let LaneEnd::Halted(why) = &end {
+        tracing::error!(%partition, %why, "lane halted; nothing is skipped, it waits for a person");
+        state.halt(why.clone());
+    }
+    // The reader is gone only when the whole worker is.
+    let _ = commands.send(Command::Ended { partition, epoch, end });
+}
+
+impl Lane {
+    fn new(parts: LaneParts) -> Lane {
+        let LaneParts { claim, config, postgres, inbox, commands, stop, state } = parts;
+        Lane {
+            contiguity: Contiguity::from(claim.next_offset),
+            stands_at: claim.next_offset,
+            generation: 0,
+            memory: Memory::of(config.bounds.remembered_payments_max),
+            session: Session::new(config.database.clone(), postgres, stop.clone(), state.clone()),
+            fence: claim.fence,
+            due_at: Some(Micros(0)),
+            inbox,
+            commands,
+            config,
+            stop,
+            state,
+        }
+    }
+
+    async fn work(&mut self) -> Result<std::convert::Infallible, LaneEnd> {
+        self.judge_unknown_types_again().await?;
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.state.idle();
+            tokio::select! {
+                // To stop comes first: a stopped lane begins nothing new. Records come before the sweep, for they are
+                // why the lane is here; the sweep catches up between batches.
+                biased;
+                () = self.stop.cancelled() => return Err(LaneEnd::Stopped),
+                first = self.inbox.recv() => match first {
+                    Some(first) => {
+                        self.state.busy();
+                        self.take(first).await?;
+                    }
+                    None => return Err(LaneEnd::Stopped),
+                },
+                _ = sweep.tick() => {}
+            }
+            self.state.busy();
+            self.expire_parked().await?;
+        }
+    }
+
+    /// Writes the first record and all that wait behind it, up to the bounds of a batch: batches grow with the backlog
+    /// and a lone record waits for nobody.
+    async fn take(&mut self, first: Delivered) -> Result<(), LaneEnd> {
+        let bounds = self.config.bounds;
+        let mut batch = Batch::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(delivered) = next {
+            bytes += delivered.bytes;
+            match self.step(&delivered) {
+                Step::Take => batch.push(self.decoded(delivered.record)),
+                Step::Skip => {}
+                Step::ReadAgain { expected } => {
+                    self.read_again(expected);
+                    break;
+                }
+                Step::Halt { expected } => {
+                    self.settle_records(&batch).await?;
+                    return Err(LaneEnd::Halted(self.hole(expected, delivered.record.offset)));
+                }
+            }
+            let full = batch.len() >= bounds.batch_records_max || bytes >= bounds.batch_bytes_max;
+            next = if full { None } else { self.inbox.try_recv() };
+        }
+        self.settle_records(&batch).await
+    }
+
+    fn step(&mut self, delivered: &Delivered) -> Step {
+        if delivered.generation < self.generation {
+            return Step::Skip;
+        }
+        self.contiguity.step(delivered.record.offset)
+    }
+
+    fn decoded(&self, record: Record) -> (Record, Decoded) {
+        let position = Position { partition: self.fence.partition, offset: record.offset };
+        let decoded = decode(position, &record.raw, SchemaTable::built_in());
+        (record, decoded)
+    }
+
+    fn read_again(&mut self, offset: Offset) {
+        tracing::warn!(partition = %self.fence.partition, %offset, "records are missing before the one that came; reading again");
+        self.generation += 1;
+        let _ = self.commands.send(Command::ReadAgain { partition: self.fence.partition, offset });
+    }
+
+    fn hole(&self, expected: Offset, found: Offset) -> String {
+        format!(
+            "partition {}: offset {expected} is missing, the next record in Kafka is {found}. Records were lost (retention, \
+             unclean election) or the topic is transactional or compacted; see docs/runbooks.md, 'A lane halted at a hole'",
+            self.fence.partition
+        )
+    }
+
+    async fn settle_records(&mut self, batch: &[(Record, Decoded)]) -> Result<(), LaneEnd> {
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.settle(Work::Records(batch), &mut BTreeSet::new()).await,
+        }
+    }
+
+    /// Writes the work, whatever it takes. Returns once it is committed, or with the reason why this lane must end.
+    async fn settle(&mut self, work: Work<'_>, refused: &mut BTreeSet<EventId>) -> Result<(), LaneEnd> {
+        let began = Instant::now();
+        let mut look_ups = 0;
+        let mut waits = waits();
+        loop {
+            self.state.progress();
+            let failure = match self.attempt(work, refused, look_ups > 0, began).await? {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            let remedy = failure.remedy();
+            let state = failure.sqlstate().unwrap_or_default();
+            tracing::debug!(partition = %self.fence.partition, %failure, %state, ?remedy, "batch failed");
+            observe::retried(remedy);
+            match remedy {
+                Remedy::Fenced => return Err(LaneEnd::Fenced),
+                Remedy::Halt => return Err(LaneEnd::Halted(failure.to_string())),
+                Remedy::Reconnect => self.session.lost(&failure),
+                Remedy::Bisect => return self.bisect(work, refused).await,
+                Remedy::LookUp if look_ups >= LOOK_UPS_MAX => return self.bisect(work, refused).await,
+                Remedy::LookUp => {
+                    look_ups += 1;
+                    self.forget(work);
+                }
+                Remedy::Retry => {}
+            }
+            // A key that stands is answered by looking it up, at once; everything else is given a moment.
+            if remedy != Remedy::LookUp {
+                pause(waits.next().unwrap_or(Duration::from_secs(3)), &self.stop).await?;
+            }
+        }
+    }
+
+    /// `settle` from within: a future that holds itself has to be boxed.
+    fn settle_part<'a>(
+        &'a mut self,
+        work: Work<'a>,
+        refused: &'a mut BTreeSet<EventId>,
+    ) -> Asked<'a, Result<(), LaneEnd>> {
+        Box::pin(self.settle(work, refused))
+    }
+
+    /// Finds the rows that the database refuses for a reason of their own, rejects their events, applies the rest.
+    async fn bisect(&mut self, work: Work<'_>, refused: &mut BTreeSet<EventId>) -> Result<(), LaneEnd> {
+        self.forget(work);
+        if let Work::Records(records) = work
+            && records.len() > 1
+        {
+            let (first, second) = records.split_at(records.len() / 2);
+            self.settle_part(Work::Records(first), refused).await?;
+            return self.settle_part(Work::Records(second), refused).await;
+        }
+        // One record, or none: what it moved may be more.
+        let suspects = match self.judged(work, refused, true).await? {
+            Ok(judged) => written_by(&judged).into_iter().filter(|id| !refused.contains(id)).collect::<Vec<_>>(),
+            Err(error) => return Err(LaneEnd::Halted(error.to_string())),
+        };
+        if suspects.is_empty() {
+            return Err(LaneEnd::Halted(format!(
+                "partition {}: the database refuses the batch at offset {} although no event of it is left to blame",
+                self.fence.partition, self.stands_at
+            )));
+        }
+        // Each in turn without what it moved: the first with which the batch fails is to blame. To refuse one alone would
+        // also help where it is only what drains the culprit.
+        for (index, suspect) in suspects.iter().enumerate() {
+            let later = &suspects[index + 1..];
+            match self.rehearse(work, &refused.iter().chain(later).copied().collect()).await? {
+                Ok(()) => {}
+                Err(error) if matches!(error.remedy(), Remedy::Bisect | Remedy::LookUp) => {
+                    refused.insert(*suspect);
+                    break;
+                }
+                // Not about the row: settled as any other failure, with what is known so far.
+                Err(_) => {
+                    self.session.drop_connection();
+                    break;
+                }
+            }
+        }
+        self.forget(work);
+        self.settle_part(work, refused).await
+    }
+
+    /// Whether the database takes the batch; nothing of it stands afterwards.
+    async fn rehearse(
+        &mut self,
+        work: Work<'_>,
+        refused: &BTreeSet<EventId>,
+    ) -> Result<Result<(), StoreError>, LaneEnd> {
+        let judged = match self.judged(work, refused, true).await? {
+            Ok(judged) => judged,
+            Err(error) => return Ok(Err(error)),
+        };
+        let connection = match self.session.connection().await? {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(write::rehearse(connection, &self.fence, &judged.batch, &self.config.worker).await)
+    }
+
+    /// One try: read, judge, write. The inner error says that nothing of it stands.
+    async fn attempt(
+        &mut self,
+        work: Work<'_>,
+        refused: &BTreeSet<EventId>,
+        thorough: bool,
+        began: Instant,
+    ) -> Result<Result<(), StoreError>, LaneEnd> {
+        let judged = match self.judged(work, refused, thorough).await? {
+            Ok(judged) => judged,
+            Err(error) => return Ok(Err(error)),
+        };
+        if judged.batch.is_void() {
+            return Ok(Ok(()));
+        }
+        let connection = match self.session.connection().await? {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
+        match write::batch(connection, &self.fence, &judged.batch, &self.config.worker).await {
+            Written::Committed => {}
+            Written::Failed(error) => {
+                self.session.roll_back().await;
+                return Ok(Err(error));
+            }
+            Written::Unknown(error) => {
+                tracing::warn!(partition = %self.fence.partition, %error, "the reply to COMMIT was lost; asking what became of it");
+                self.session.drop_connection();
+                self.memory.clear();
+                match self.find_out(judged.batch.from, judged.batch.to).await? {
+                    LostCommit::Committed => {}
+                    LostCommit::NotCommitted => return Ok(Err(error)),
+                    LostCommit::Fenced => return Err(LaneEnd::Fenced),
+                }
+            }
+        }
+        self.committed(work, judged, !refused.is_empty(), began);
+        Ok(Ok(()))
+    }
+
+    /// What became of a COMMIT whose reply was lost. A batch without records moves no fence: it counts as not
+    /// committed, and doing it again changes nothing that was done.
+    async fn find_out(&mut self, from: Offset, to: Offset) -> Result<LostCommit, LaneEnd> {
+        let fence = self.fence.clone();
+        self.patiently(move |connection| {
+            let fence = fence.clone();
+            Box::pin(async move { lanes::find_out(connection, &fence, from, to).await })
+        })
+        .await
+    }
+
+    /// Reads what the work needs and judges it, again with more looked up until nothing is unsure.
+    async fn judged(
+        &mut self,
+        work: Work<'_>,
+        refused: &BTreeSet<EventId>,
+        thorough: bool,
+    ) -> Result<Result<Judged, StoreError>, LaneEnd> {
+        let connection = match self.session.connection().await? {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
+        let setting = Setting { partition: self.fence.partition, window: self.config.window, now: now(), refused };
+        let judged = reading::judged(connection, &mut self.memory, setting, work, self.stands_at, thorough).await;
+        if judged.is_err() {
+            // Outside a transaction there is nothing to roll back, but the connection may be in any state.
+            self.session.drop_connection();
+        }
+        Ok(judged)
+    }
+
+    fn forget(&mut self, work: Work<'_>) {
+        work.payments().into_iter().for_each(|id| self.memory.forget(id));
+    }
+
+    fn committed(&mut self, work: Work<'_>, judged: Judged, anything_refused: bool, began: Instant) {
+        let Judged { batch, entries, .. } = judged;
+        self.stands_at = batch.to;
+        self.state.stands_at(batch.to);
+        self.state.progress();
+        if !batch.parked.is_empty() {
+            let due = Micros(now().0.saturating_add(micros(self.config.parking_limit)));
+            self.due_at = Some(self.due_at.map_or(due, |earlier| earlier.min(due)));
+        }
+        for (id, entry) in entries {
+            match self.is_ours(&entry) && !anything_refused {
+                true => self.memory.remember(id, self.after(entry)),
+                false => self.memory.forget(id),
+            }
+        }
+        observe::committed(&batch, work, began);
+    }
+
+    fn is_ours(&self, entry: &Entry) -> bool {
+        entry.written_by.is_none_or(|lane| lane == self.fence.partition)
+    }
+
+    /// A payment as the next batch begins with it.
+    fn after(&self, entry: Entry) -> Entry {
+        let stood = stands(&entry);
+        let has_row = entry.stood.is_some() || stood != Stood { version: 0, last_sequence: 0 };
+        Entry { stood: has_row.then_some(stood), written_by: has_row.then_some(self.fence.partition), ..entry }
+    }
+
+    /// A newer worker may know a type that was unknown when its event was parked.
+    async fn judge_unknown_types_again(&mut self) -> Result<(), LaneEnd> {
+        let partition = self.fence.partition;
+        self.state.busy();
+        let payments =
+            self.patiently(move |connection| Box::pin(load::payments_of_unknown_type(connection, partition))).await?;
+        for some in payments.chunks(SWEEP_PAYMENTS_MAX as usize) {
+            self.settle(Work::JudgeAgain { payments: some }, &mut BTreeSet::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Rejects what was parked for longer than the limit, in batches of its own.
+    async fn expire_parked(&mut self) -> Result<(), LaneEnd> {
+        let limit = now().minus(micros(self.config.parking_limit));
+        if self.due_at.is_none_or(|due| due > now()) {
+            return Ok(());
+        }
+        let partition = self.fence.partition;
+        loop {
+            let payments = self
+                .patiently(move |connection| {
+                    Box::pin(load::payments_due(connection, partition, limit, SWEEP_PAYMENTS_MAX))
+                })
+                .await?;
+            if payments.is_empty() {
+                break;
+            }
+            self.settle(Work::Expire { payments: &payments, limit }, &mut BTreeSet::new()).await?;
+        }
+        let oldest = self.patiently(move |connection| Box::pin(load::oldest_parked(connection, partition))).await?;
+        self.due_at =
+            oldest.map(|since| Micros(since.0.saturating_add(micros(self.config.parking_limit)).saturating_add(1)));
+        Ok(())
+    }
+
+    /// Reads, however long Postgres is away.
+    async fn patiently<T>(
+        &mut self,
+        read: impl for<'c> Fn(&'c mut Connection) -> Asked<'c, Result<T, StoreError>> + Send + Sync,
+    ) -> Result<T, LaneEnd> {
+        let mut waits = waits();
+        loop {
+            let done = match self.session.connection().await? {
+                Ok(connection) => read(connection).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(found) => return Ok(found),
+                Err(error) if error.remedy() == Remedy::Halt => return Err(LaneEnd::Halted(error.to_string())),
+                Err(error) => self.session.lost(&error),
+            }
+            pause(waits.next().unwrap_or(Duration::from_secs(3)), &self.stop).await?;
+        }
+    }
+}
+
+/// The events that leave a row of their own text when this batch is written, the last one last.
+fn written_by(judged: &Judged) -> Vec<EventId> {
+    let parked = judged.batch.parked.iter().map(|row| row.event_id);
+    parked.chain(judged.batch.applied.iter().map(|row| row.event.event_id)).collect()
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The clock: read by the shell alone, and handed to the pure parts as a value.
+pub(crate) fn now() -> Micros {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros(micros(since_1970))
+}

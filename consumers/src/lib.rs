@@ -1,0 +1,22 @@
+//! The worker: lanes that carry records from their partition into Postgres, exactly once.
+//!
+//! `flow` is pure: values in, values out. The shell around it owns Kafka (one OS thread) and Postgres (one connection
+//! for each lane), and leaves judging to `flow` and `domain`.
+
+mod availability;
+mod buffer;
+mod claims;
+pub mod config;
+pub mod flow;
+mod group;
+pub mod health;
+mod lane;
+pub mod metrics;
+mod observe;
+mod reader;
+mod reading;
+mod record;
+mod session;
+mod topic_id;
+mod watch;
+pub mod worker;

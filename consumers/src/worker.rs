@@ -1,0 +1,138 @@
+//! A worker from start to end: the ledger made ready, the reader's thread, the watch and the watchdog.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use millrace_store::connect;
+use millrace_store::error::{Remedy, StoreError};
+use millrace_store::months;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::WorkerConfig;
+use crate::group::Group;
+use crate::health::Health;
+use crate::lane::now;
+use crate::reader::{Reader, ReaderError};
+use crate::session::{self, Stopped};
+use crate::watch::Watch;
+
+/// How often the months ahead are made.
+const MONTHS_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often the watchdog looks.
+const WATCHDOG_INTERVAL: Duration = Duration::from_secs(1);
+/// The exit code of a worker that its watchdog ended.
+const WATCHDOG_EXIT_CODE: i32 = 70;
+
+/// Why a worker ended without being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The ledger cannot be made ready.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The Kafka client cannot be made: a property is wrong.
+    #[error("cannot make a Kafka consumer: {0}")]
+    Consumer(#[from] KafkaError),
+    /// The reader ended.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+    /// The reader's thread panicked: a bug of ours.
+    #[error("the reader's thread panicked")]
+    Panicked,
+}
+
+/// Makes the state that `run` fills and that health endpoints read.
+pub fn health() -> Arc<Health> {
+    Health::new()
+}
+
+/// Runs a worker until `stop` is cancelled: then it finishes the batches in flight and leaves the group.
+pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationToken) -> Result<(), WorkerError> {
+    let config = Arc::new(config);
+    match make_ready(&config, &health, &stop).await {
+        Err(Stopped) => return Ok(()),
+        Ok(ready) => ready?,
+    }
+    let (commands, inbox) = mpsc::channel();
+    let group = Group::new(config.clone(), health.clone(), Handle::current(), commands.clone());
+    let consumer: Arc<BaseConsumer<Group>> = Arc::new(config.consumer().create_with_context(group)?);
+
+    let background = stop.child_token();
+    let watch = Watch {
+        consumer: consumer.clone(),
+        health: health.clone(),
+        topic: config.topic.clone(),
+        commands,
+        stop: background.clone(),
+    };
+    let watching = std::thread::spawn(move || watch.run());
+    tokio::spawn(keep_months(config.clone(), background.clone()));
+    tokio::spawn(watchdog(config.clone(), health.clone(), background.clone()));
+
+    let reader = Reader::new(consumer, inbox, stop);
+    let reading = std::thread::spawn(move || reader.run());
+    let ended = tokio::task::spawn_blocking(move || reading.join()).await;
+    background.cancel();
+    // The last holder of the consumer leaves the group.
+    drop(tokio::task::spawn_blocking(move || watching.join()).await);
+    match ended {
+        Ok(Ok(end)) => Ok(end?),
+        _ => Err(WorkerError::Panicked),
+    }
+}
+
+/// Migrates the schema and makes the months of the window, however long Postgres is away.
+async fn make_ready(
+    config: &WorkerConfig,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Result<Result<(), StoreError>, Stopped> {
+    let mut waits = session::waits();
+    loop {
+        let mut connection =
+            match session::connect(&config.database, &health.postgres, stop, || health.reader_came_round()).await? {
+                Ok(connection) => connection,
+                Err(error) => return Ok(Err(error)),
+            };
+        let made = match connect::migrate(&mut connection).await {
+            Ok(()) => months::ensure(&mut connection, &config.window, now()).await,
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(()) => return Ok(Ok(())),
+            Err(error) if matches!(error.remedy(), Remedy::Halt | Remedy::Bisect) => return Ok(Err(error)),
+            Err(error) => health.postgres.failed(&error),
+        }
+        session::pause(waits.next().unwrap_or(Duration::from_secs(3)), stop).await?;
+    }
+}
+
+/// Makes months ahead while the worker runs. There are two to spare: a failure is said and tried again.
+async fn keep_months(config: Arc<WorkerConfig>, stop: CancellationToken) {
+    while session::pause(MONTHS_INTERVAL, &stop).await.is_ok() {
+        let made = async {
+            let mut connection = config.database.connect().await?;
+            months::ensure(&mut connection, &config.window, now()).await
+        };
+        if let Err(error) = made.await {
+            tracing::error!(%error, "cannot make the next months of the event log; trying again in an hour");
+        }
+    }
+}
+
+/// Ends the process when a lane or the reader makes no progress: half alive hides loss.
+async fn watchdog(config: Arc<WorkerConfig>, health: Arc<Health>, stop: CancellationToken) {
+    while session::pause(WATCHDOG_INTERVAL, &stop).await.is_ok() {
+        if let Some((partition, stuck)) = health.stuck_lane(config.watchdog) {
+            tracing::error!(%partition, seconds = stuck.as_secs(), "watchdog: a lane makes no progress; ending the process");
+            std::process::exit(WATCHDOG_EXIT_CODE);
+        }
+        if let Some(why) = health.not_alive() {
+            tracing::error!(why, "watchdog: ending the process");
+            std::process::exit(WATCHDOG_EXIT_CODE);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! A payment with the events that are parked for it: rules 3 to 8, draining, and the parking limit.
+//!
+//! One lane owns a book while it holds the fence. Looking ids up (rule 2) and writing what came of it are left
+//! to the lane.
+
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+use crate::ids::{EventId, Micros, Position};
+use crate::payment::Payment;
+use crate::posting::Transfer;
+use crate::reason::{Parking, Rejection};
+use crate::table::{self, Verdict};
+
+/// A parked event and what it waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parked {
+    /// The event.
+    pub event: Event,
+    /// Where its record stands.
+    pub position: Position,
+    /// What it waits for.
+    pub waits_for: Parking,
+    /// When it was parked.
+    pub since: Micros,
+}
+
+/// The order in which parked events are judged: numbered ones by sequence, then the others by offset.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Turn {
+    numbered: Numbered,
+    position: Position,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Numbered {
+    Yes(i64),
+    No,
+}
+
+impl Turn {
+    fn of(event: &Event, position: Position) -> Turn {
+        Turn { numbered: event.sequence.map_or(Numbered::No, Numbered::Yes), position }
+    }
+}
+
+/// Whether an event's sequence number is held against it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Numbering {
+    /// Rules 3 and 4 hold.
+    Judged,
+    /// A redriven event whose dead letter says that its number was used up by itself: rules 3 and 4 do not hold.
+    UsedByItself,
+}
+
+/// An event past rule 2, as it comes off the topic.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The event.
+    pub event: Event,
+    /// Where its record stands.
+    pub position: Position,
+    /// When the lane judges it: the start of its parking, if it is parked.
+    pub now: Micros,
+    /// Whether its number is held against it.
+    pub numbering: Numbering,
+}
+
+/// What became of one event, in the order in which it happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The event.
+    pub event: Event,
+    /// Where its record stands.
+    pub position: Position,
+    /// Whether it was parked before: then its record was counted as parked, and this counts as drained.
+    pub drained: bool,
+    /// Its disposition.
+    pub became: Became,
+}
+
+/// The disposition of an event, with what it carries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Became {
+    /// It was applied as this version of its payment.
+    Applied {
+        /// The payment's version after it.
+        version: i64,
+        /// The ledger row, where money moved.
+        transfer: Option<Transfer>,
+    },
+    /// It says again what another event said.
+    Duplicate,
+    /// It waits, or (drained) now waits for something else.
+    Parked(Parking),
+    /// It is a dead letter.
+    Rejected {
+        /// Why.
+        reason: Rejection,
+        /// Whether its sequence number is used up, now or before.
+        number_used: bool,
+    },
+}
+
+/// A payment's state and what is parked for it in this lane.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Book {
+    /// The fold of the applied events.
+    pub payment: Payment,
+    parked: BTreeMap<Turn, Parked>,
+    refused: Vec<EventId>,
+}
+
+impl Book {
+    /// The book of a payment as it was stored.
+    pub fn new(payment: Payment, parked: impl IntoIterator<Item = Parked>) -> Book {
+        let parked = parked.into_iter().map(|p| (Turn::of(&p.event, p.position), p)).collect();
+        Book { payment, parked, refused: Vec::new() }
+    }
+
+    /// What is parked, in the order in which it would be judged.
+    pub fn parked(&self) -> impl ExactSizeIterator<Item = &Parked> {
+        self.parked.values()
+    }
+
+    /// Judges an event that came off the topic, and then what was parked, if that moved.
+    pub fn admit(&mut self, arrival: Arrival, outcomes: &mut Vec<Outcome>) {
+        let Arrival { event, position, now, numbering } = arrival;
+        let before = Moves::of(&self.payment);
+        let became = match numbering {
+            Numbering::Judged => self.judge_numbered(&event),
+            Numbering::UsedByItself => self.settle(&event, true),
+        };
+        if let Became::Parked(waits_for) = became {
+            let parked = Parked { event: event.clone(), position, waits_for, since: now };
+            self.parked.insert(Turn::of(&event, position), parked);
+        }
+        outcomes.push(Outcome { event, position, drained: false, became });
+        if Moves::of(&self.payment) != before {
+            self.drain(outcomes);
+        }
+    }
+
+    /// Takes note that the database refused this event's row: it is rejected where it would apply or be parked.
+    pub fn refuse(&mut self, event_id: EventId) {
+        self.refused.push(event_id);
+    }
+
+    /// Judges every parked event again, from the first after each that moves, until none does.
+    pub fn drain(&mut self, outcomes: &mut Vec<Outcome>) {
+        while let Some(outcome) = self.next_move() {
+            outcomes.push(outcome);
+        }
+    }
+
+    /// Rejects what was parked before `limit`, the earliest first, and drains what that moves.
+    pub fn expire(&mut self, limit: Micros, outcomes: &mut Vec<Outcome>) {
+        while let Some((turn, reason)) = self.earliest_before(limit) {
+            self.reject_parked(turn, reason, outcomes);
+        }
+    }
+
+    fn earliest_before(&self, limit: Micros) -> Option<(Turn, Rejection)> {
+        let expired = self.parked.iter().filter(|(_, p)| p.since < limit);
+        let (turn, parked) = expired.min_by_key(|(_, p)| (p.since, p.position))?;
+        Some((*turn, parked.waits_for.expired()))
+    }
+
+    fn reject_parked(&mut self, turn: Turn, reason: Rejection, outcomes: &mut Vec<Outcome>) {
+        let Some(Parked { event, position, .. }) = self.parked.remove(&turn) else { return };
+        let before = Moves::of(&self.payment);
+        // The numbers up to its own are used up: whoever comes with one of them later is too late.
+        let last = event.sequence.unwrap_or(0).max(self.payment.last_sequence);
+        self.payment.last_sequence = last;
+        let number_used = event.sequence.is_some();
+        outcomes.push(Outcome { event, position, drained: true, became: Became::Rejected { reason, number_used } });
+        if Moves::of(&self.payment) != before {
+            self.drain(outcomes);
+        }
+    }
+
+    /// The first parked event that does not simply go on waiting, and what became of it.
+    fn next_move(&mut self) -> Option<Outcome> {
+        let turns: Vec<Turn> = self.parked.iter().filter(|(_, p)| self.may_move(p)).map(|(turn, _)| *turn).collect();
+        for turn in turns {
+            // Out of the map while it is judged, so that it never meets itself there.
+            let mut parked = self.parked.remove(&turn)?;
+            let before = Moves::of(&self.payment);
+            let became = match parked.waits_for {
+                Parking::MissingSequence => self.judge_numbered(&parked.event),
+                _ => self.settle(&parked.event, parked.event.sequence.is_some()),
+            };
+            let waits_on = became == Became::Parked(parked.waits_for) && Moves::of(&self.payment) == before;
+            if waits_on {
+                self.parked.insert(turn, parked);
+                continue;
+            }
+            let outcome = Outcome { event: parked.event.clone(), position: parked.position, drained: true, became };
+            if let Became::Parked(waits_for) = outcome.became {
+                parked.waits_for = waits_for;
+                self.parked.insert(turn, parked);
+            }
+            return Some(outcome);
+        }
+        None
+    }
+
+    /// A cheap first look: an event still above the next number stays where it is.
+    fn may_move(&self, parked: &Parked) -> bool {
+        match (parked.waits_for, parked.event.sequence) {
+            (Parking::MissingSequence, Some(n)) => n <= self.payment.last_sequence.saturating_add(1),
+            _ => true,
+        }
+    }
+
+    /// Rules 3 to 8.
+    fn judge_numbered(&mut self, event: &Event) -> Became {
+        match self.number(event) {
+            Ok(number_used) => self.settle(event, number_used),
+            Err(became) => became,
+        }
+    }
+
+    /// Rules 3 and 4: uses the event's number up, if it has one and it is the next. `Err` is its disposition.
+    fn number(&mut self, event: &Event) -> Result<bool, Became> {
+        let Some(sequence) = event.sequence else { return Ok(false) };
+        let last = self.payment.last_sequence;
+        if sequence <= last || self.holds_number(sequence) {
+            return Err(self.conclude(event, Verdict::Reject(Rejection::SequenceConflict), false));
+        }
+        if sequence - last > 1 {
+            return Err(self.conclude(event, Verdict::Park(Parking::MissingSequence), false));
+        }
+        self.payment.last_sequence = sequence;
+        Ok(true)
+    }
+
+    /// Whether a parked event waits with this number.
+    fn holds_number(&self, sequence: i64) -> bool {
+        let numbered = Numbered::Yes(sequence);
+        let first = Turn { numbered, position: Position::FIRST };
+        self.parked.range(first..).next().is_some_and(|(turn, _)| turn.numbered == numbered)
+    }
+
+    /// Rules 5 to 8.
+    fn settle(&mut self, event: &Event, number_used: bool) -> Became {
+        let verdict = table::judge_in_order(&self.payment, event, self.parked_twin(event));
+        self.conclude(event, verdict, number_used)
+    }
+
+    /// Turns a verdict into a disposition, and takes the effect into the state if the event applies.
+    fn conclude(&mut self, event: &Event, verdict: Verdict, number_used: bool) -> Became {
+        match verdict {
+            Verdict::Apply(_) | Verdict::Park(_) if self.refused.contains(&event.event_id) => {
+                Became::Rejected { reason: Rejection::RefusedByStore, number_used }
+            }
+            Verdict::Apply(effect) => {
+                self.payment.apply(event, &effect);
+                Became::Applied { version: self.payment.version, transfer: effect.transfer }
+            }
+            Verdict::Duplicate => Became::Duplicate,
+            Verdict::Park(waits_for) => Became::Parked(waits_for),
+            Verdict::Reject(reason) => Became::Rejected { reason, number_used },
+        }
+    }
+
+    /// Rule 7 against what is parked past rule 4: one event per operation and type.
+    fn parked_twin(&self, event: &Event) -> Option<Verdict> {
+        let operation_id = event.operation_id?;
+        let twin = self.parked.values().find(|p| {
+            !matches!(p.waits_for, Parking::MissingSequence | Parking::UnknownType)
+                && p.event.operation_id == Some(operation_id)
+                && p.event.event_type == event.event_type
+        })?;
+        let same = twin.event.amount_minor == event.amount_minor && twin.event.currency == event.currency;
+        Some(table::same_operation(same))
+    }
+}
+
+/// What draining looks at: whether something was applied or used up a number.
+#[derive(PartialEq, Eq)]
+struct Moves {
+    version: i64,
+    last_sequence: i64,
+}
+
+impl Moves {
+    fn of(payment: &Payment) -> Moves {
+        Moves { version: payment.version, last_sequence: payment.last_sequence }
+    }
+}

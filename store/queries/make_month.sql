@@ -1,0 +1,1 @@
+SELECT millrace.make_month($1, $2, $3)

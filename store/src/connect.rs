@@ -1,0 +1,135 @@
+//! Connections, and the schema's migrations.
+//!
+//! A lane has a connection of its own and on any doubt drops it: a transaction of an unknown state is never reused.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection as _};
+
+use crate::error::StoreError;
+use crate::nodelay;
+
+/// How long to wait for one connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Postgres' own limits for a worker's connection: a statement that hangs is ended and tried again.
+const STATEMENT_TIMEOUT: &str = "60s";
+const LOCK_TIMEOUT: &str = "20s";
+/// A worker that died with a transaction open must not hold its fence row for long.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "60s";
+
+/// One connection to Postgres. Only this crate names the library behind it.
+pub type Connection = PgConnection;
+
+/// Where the database is, and as whom.
+#[derive(Clone, Debug)]
+pub struct Database {
+    options: PgConnectOptions,
+    shown: String,
+}
+
+/// A `DATABASE_URL` that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("DATABASE_URL is not of the form postgres://user:password@host:port/database: {0}")]
+pub struct UrlError(String);
+
+impl Database {
+    /// The database at this URL; `application` is what `pg_stat_activity` shows.
+    pub fn at(url: &str, application: &str) -> Result<Database, UrlError> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(UrlError("it does not begin with postgres://".into()));
+        }
+        let options = PgConnectOptions::from_str(url).map_err(|e| UrlError(e.to_string()))?;
+        let options = options.application_name(application).disable_statement_logging();
+        let shown = format!(
+            "{}:{}/{}",
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or_else(|| options.get_username())
+        );
+        Ok(Database { options, shown })
+    }
+
+    /// Host, port and database, without user and password.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The same server, another database.
+    pub fn named(&self, database: &str) -> Database {
+        let options = self.options.clone().database(database);
+        let shown = format!("{}:{}/{database}", options.get_host(), options.get_port());
+        Database { options, shown }
+    }
+
+    /// One connection for reading and administering.
+    pub async fn connect(&self) -> Result<PgConnection, StoreError> {
+        self.connect_with(&self.options).await
+    }
+
+    /// One connection for a lane: bounded statements, and plans that stay right while tables grow from empty.
+    pub async fn connect_lane(&self) -> Result<PgConnection, StoreError> {
+        let options = self.options.clone().options([
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("lock_timeout", LOCK_TIMEOUT),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+            // Every read of a lane is a probe by key. Planned once, and never by what an empty table suggested.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+        ]);
+        self.connect_with(&options).await
+    }
+
+    async fn connect_with(&self, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+        let connecting = PgConnection::connect_with(options);
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(connection) => {
+                let connection = connection?;
+                nodelay::set(options.get_port());
+                Ok(connection)
+            }
+            Err(_) => Err(StoreError::Database(sqlx::Error::Io(std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                format!("no answer from {} within {} s", self.shown, CONNECT_TIMEOUT.as_secs()),
+            )))),
+        }
+    }
+}
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The migrations that were run stand beside what they made, not in somebody else's schema.
+const MIGRATIONS_TABLE: &str = "millrace.schema_migrations";
+
+/// Brings the schema up to date. Many workers may do so at once: one does the work, the others wait. A role that may
+/// not change the schema is enough where nothing has to be done.
+pub async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
+    if is_current(connection).await? {
+        return Ok(());
+    }
+    let mut migrator =
+        sqlx::migrate::Migrator { migrations: MIGRATIONS.migrations.clone(), ..sqlx::migrate::Migrator::DEFAULT };
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator.create_schema("millrace");
+    match migrator.run(connection).await {
+        Ok(()) => Ok(()),
+        Err(sqlx::migrate::MigrateError::Execute(error)) => Err(StoreError::Database(error)),
+        Err(sqlx::migrate::MigrateError::ExecuteMigration(error, _)) => Err(StoreError::Database(error)),
+        Err(sqlx::migrate::MigrateError::VersionMissing(version)) => Err(StoreError::Migrate(format!(
+            "the database has migration {version}, which this build does not know: use the newer version of millrace"
+        ))),
+        Err(error) => Err(StoreError::Migrate(error.to_string())),
+    }
+}
+
+async fn is_current(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    let made: bool =
+        sqlx::query_scalar(include_str!("../queries/has_migrations.sql")).fetch_one(&mut *connection).await?;
+    if !made {
+        return Ok(false);
+    }
+    let done: Vec<i64> =
+        sqlx::query_scalar(include_str!("../queries/list_migrations.sql")).fetch_all(connection).await?;
+    Ok(MIGRATIONS.iter().map(|m| m.version).eq(done))
+}

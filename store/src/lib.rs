@@ -1,0 +1,19 @@
+//! Postgres: the schema, and one named transaction for each write path.
+//!
+//! Every statement stands whole in a file under `queries/`. What an event does is `domain`'s; this crate carries
+//! decisions out and never makes one.
+
+pub mod audit;
+pub mod connect;
+mod copy;
+pub mod error;
+pub mod lanes;
+pub mod load;
+pub mod months;
+mod nodelay;
+pub mod report;
+mod report_payment;
+pub mod rows;
+pub mod scratch;
+pub mod totals;
+pub mod write;

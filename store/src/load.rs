@@ -1,0 +1,228 @@
+//! What a lane reads before it judges a batch: states, what is parked, and which event ids stand already.
+
+use std::collections::HashMap;
+
+use millrace_domain::content::ContentHash;
+use millrace_domain::event::{Event, EventType, Kind};
+use millrace_domain::ids::{EventId, MerchantId, Micros, Offset, OperationId, Partition, PaymentId, Position, UserId};
+use millrace_domain::money::Currency;
+use millrace_domain::payment::{Counters, Fact, Owner, Payment};
+use millrace_domain::reason::Parking;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::rows::{ParkedRow, RawRecord};
+
+/// A payment's row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredPayment {
+    /// The lane that wrote it last.
+    pub partition: Partition,
+    /// Its state.
+    pub state: Payment,
+}
+
+/// The rows of these payments, with what was applied by operation.
+pub async fn payments(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<PaymentId, StoredPayment>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query(include_str!("../queries/load_payments.sql")).bind(ids).fetch_all(&mut *connection).await?;
+    let mut payments = HashMap::with_capacity(rows.len());
+    let mut known = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id: Uuid = row.try_get("payment_id")?;
+        payments.insert(PaymentId(id), stored_payment(row)?);
+        known.push(id);
+    }
+    if !known.is_empty() {
+        let facts = sqlx::query(include_str!("../queries/load_operation_events.sql"))
+            .bind(&known)
+            .fetch_all(connection)
+            .await?;
+        for row in &facts {
+            let id = PaymentId(row.try_get("payment_id")?);
+            if let Some(payment) = payments.get_mut(&id) {
+                payment.state.facts.push(fact(row)?);
+            }
+        }
+    }
+    Ok(payments)
+}
+
+fn stored_payment(row: &PgRow) -> Result<StoredPayment, StoreError> {
+    let owner = match (row.try_get::<Option<String>, _>("user_id")?, row.try_get::<Option<String>, _>("currency")?) {
+        (Some(user), Some(code)) => Some(Owner { user_id: UserId(user.into()), currency: currency(&code)? }),
+        _ => None,
+    };
+    let state = Payment {
+        owner,
+        merchant_id: row.try_get::<Option<String>, _>("merchant_id")?.map(|m| MerchantId(m.into())),
+        counters: Counters {
+            authorized: row.try_get("authorized")?,
+            captured: row.try_get("captured")?,
+            voided: row.try_get("voided")?,
+            refund_pending: row.try_get("refund_pending")?,
+            refunded: row.try_get("refunded")?,
+            disputed: row.try_get("disputed")?,
+            lost: row.try_get("lost")?,
+            fees: row.try_get("fees")?,
+        },
+        intended_minor: row.try_get("intended")?,
+        declined: row.try_get("declined")?,
+        credit: row.try_get("credit")?,
+        facts: Vec::new(),
+        last_sequence: row.try_get("last_sequence")?,
+        version: row.try_get("version")?,
+    };
+    Ok(StoredPayment { partition: Partition(row.try_get("partition")?), state })
+}
+
+fn currency(code: &str) -> Result<Currency, StoreError> {
+    Currency::from_code(code).ok_or_else(|| StoreError::Corrupt(format!("currency {code:?}")))
+}
+
+fn fact(row: &PgRow) -> Result<Fact, StoreError> {
+    let name: &str = row.try_get("event_type")?;
+    Ok(Fact {
+        operation_id: OperationId(row.try_get("operation_id")?),
+        kind: Kind::from_name(name).ok_or_else(|| StoreError::Corrupt(format!("event type {name:?}")))?,
+        amount_minor: row.try_get("amount_minor")?,
+    })
+}
+
+/// What this lane parked for these payments, and what any lane parked under these event ids.
+pub async fn parked(
+    connection: &mut PgConnection,
+    partition: Partition,
+    payments: &[Uuid],
+    events: &[Uuid],
+) -> Result<Vec<ParkedRow>, StoreError> {
+    if payments.is_empty() && events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(include_str!("../queries/load_parked.sql"))
+        .bind(payments)
+        .bind(partition.0)
+        .bind(events)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(parked_row).collect()
+}
+
+fn parked_row(row: &PgRow) -> Result<ParkedRow, StoreError> {
+    let label: &str = row.try_get("reason")?;
+    let names: Vec<Vec<u8>> = row.try_get("header_names")?;
+    let values: Vec<Option<Vec<u8>>> = row.try_get("header_values")?;
+    Ok(ParkedRow {
+        event_id: EventId(row.try_get("event_id")?),
+        payment_id: PaymentId(row.try_get("payment_id")?),
+        position: Position { partition: Partition(row.try_get("partition")?), offset: Offset(row.try_get("offset")?) },
+        reason: Parking::from_kind(label).ok_or_else(|| StoreError::Corrupt(format!("parked for {label:?}")))?,
+        since: Micros(row.try_get("since")?),
+        record: RawRecord {
+            key: row.try_get("key")?,
+            value: row.try_get("value")?,
+            headers: names.into_iter().zip(values).collect(),
+            published_at: row.try_get::<Option<i64>, _>("published_at")?.map(Micros),
+        },
+    })
+}
+
+/// The content hashes of what was applied under these event ids.
+pub async fn applied(
+    connection: &mut PgConnection,
+    events: &[Uuid],
+) -> Result<HashMap<EventId, ContentHash>, StoreError> {
+    if events.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query(include_str!("../queries/find_applied.sql")).bind(events).fetch_all(connection).await?;
+    rows.iter().map(content).collect()
+}
+
+fn content(row: &PgRow) -> Result<(EventId, ContentHash), StoreError> {
+    let event_id = EventId(row.try_get("event_id")?);
+    let event = Event {
+        event_id,
+        event_type: EventType::from_name(row.try_get("event_type")?),
+        payment_id: PaymentId(row.try_get("payment_id")?),
+        user_id: UserId(row.try_get::<&str, _>("user_id")?.into()),
+        merchant_id: row.try_get::<Option<&str>, _>("merchant_id")?.map(|m| MerchantId(m.into())),
+        operation_id: row.try_get::<Option<Uuid>, _>("operation_id")?.map(OperationId),
+        sequence: row.try_get("sequence")?,
+        amount_minor: row.try_get("amount_minor")?,
+        currency: currency(row.try_get("currency")?)?,
+        occurred_at: Micros(row.try_get("occurred_at")?),
+        source: row.try_get::<&str, _>("source")?.into(),
+        // The hash leaves these out: a retry may change them.
+        correlation_id: None,
+        causation_id: None,
+        metadata: Default::default(),
+    };
+    Ok((event_id, ContentHash::of(&event)))
+}
+
+/// Payments of this lane with something parked before `limit`, the earliest first, at most `payments_max`.
+pub async fn payments_due(
+    connection: &mut PgConnection,
+    partition: Partition,
+    limit: Micros,
+    payments_max: i64,
+) -> Result<Vec<PaymentId>, StoreError> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("../queries/parked_payments_due.sql"))
+        .bind(partition.0)
+        .bind(limit.0)
+        .bind(payments_max)
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(PaymentId).collect())
+}
+
+/// Since when the oldest parked event of this lane has waited.
+pub async fn oldest_parked(connection: &mut PgConnection, partition: Partition) -> Result<Option<Micros>, StoreError> {
+    let oldest: Option<i64> = sqlx::query_scalar(include_str!("../queries/oldest_parked.sql"))
+        .bind(partition.0)
+        .fetch_one(connection)
+        .await?;
+    Ok(oldest.map(Micros))
+}
+
+/// Payments of this lane with a parked event whose type nobody knew.
+pub async fn payments_of_unknown_type(
+    connection: &mut PgConnection,
+    partition: Partition,
+) -> Result<Vec<PaymentId>, StoreError> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("../queries/parked_unknown_types.sql"))
+        .bind(partition.0)
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(PaymentId).collect())
+}
+
+/// What a dead letter says of the record that it keeps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RedrivenFrom {
+    /// The record's value: a redriven record has the same.
+    pub value: Option<Vec<u8>>,
+    /// Whether its sequence number is used up.
+    pub number_used: bool,
+}
+
+/// The dead letters that redriven records name.
+pub async fn dead_letters(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> Result<HashMap<i64, RedrivenFrom>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(i64, Option<Vec<u8>>, bool)> =
+        sqlx::query_as(include_str!("../queries/redriven_from.sql")).bind(ids).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(id, value, number_used)| (id, RedrivenFrom { value, number_used })).collect())
+}

@@ -1,0 +1,357 @@
+//! The one write path: a batch in one transaction, behind its fence and with its proof row.
+//!
+//! On any error the connection is given back as it is; the caller drops it unless `rollback` put it in order.
+
+use std::collections::BTreeMap;
+
+use millrace_domain::event::Event;
+use millrace_domain::posting::{Account, Transfer};
+use sqlx::Executor;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::copy::CopyBuffer;
+use crate::error::StoreError;
+use crate::rows::{AppliedRow, Batch, DeadLetterRow, Fence, ParkedRow, PaymentRow, RawRecord};
+
+/// How writing a batch ended.
+#[derive(Debug)]
+pub enum Written {
+    /// It is committed.
+    Committed,
+    /// It is not; nothing of it stands.
+    Failed(StoreError),
+    /// COMMIT was sent and its reply was lost: `lanes::find_out` tells on a new connection.
+    Unknown(StoreError),
+}
+
+/// Writes the batch. `worker` is for people.
+pub async fn batch(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Written {
+    if let Err(error) = statements(connection, fence, batch, worker).await {
+        return Written::Failed(error);
+    }
+    match connection.execute("COMMIT").await {
+        Ok(_) => Written::Committed,
+        // Postgres answered: what it refused to commit is rolled back.
+        Err(error @ sqlx::Error::Database(_)) => Written::Failed(error.into()),
+        Err(error) => Written::Unknown(error.into()),
+    }
+}
+
+/// Writes the batch and takes it back: whether the database would take it.
+pub async fn rehearse(
+    connection: &mut PgConnection,
+    fence: &Fence,
+    batch: &Batch,
+    worker: &str,
+) -> Result<(), StoreError> {
+    let taken = statements(connection, fence, batch, worker).await;
+    let ended = rollback(connection).await;
+    taken.and(ended)
+}
+
+/// Ends a failed transaction, so that its connection can be used again.
+pub async fn rollback(connection: &mut PgConnection) -> Result<(), StoreError> {
+    connection.execute("ROLLBACK").await?;
+    Ok(())
+}
+
+async fn statements(
+    connection: &mut PgConnection,
+    fence: &Fence,
+    batch: &Batch,
+    worker: &str,
+) -> Result<(), StoreError> {
+    connection.execute("BEGIN").await?;
+    move_fence(connection, fence, batch).await?;
+    copy_events(connection, &batch.applied).await?;
+    copy_operation_events(connection, &batch.applied).await?;
+    write_payments(connection, fence, &batch.payments).await?;
+    // What leaves `parked` goes before what comes: an id may do both in one batch.
+    unpark(connection, batch).await?;
+    reject_parked(connection, batch).await?;
+    copy_parked(connection, &batch.parked).await?;
+    repark(connection, batch).await?;
+    copy_dead_letters(connection, &batch.dead_letters).await?;
+    add_to_balances(connection, fence, &batch.applied).await?;
+    prove(connection, fence, batch, worker).await
+}
+
+async fn move_fence(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), StoreError> {
+    let moved = sqlx::query(include_str!("../queries/fence.sql"))
+        .bind(&fence.topic)
+        .bind(fence.partition.0)
+        .bind(fence.epoch)
+        .bind(batch.from.0)
+        .bind(batch.to.0)
+        .bind(&fence.topic_id)
+        .execute(connection)
+        .await?;
+    match moved.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::Fenced { partition: fence.partition }),
+    }
+}
+
+const EVENT_BYTES_TYPICAL: usize = 320;
+
+async fn copy_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {
+    let mut copy = CopyBuffer::new(20, applied.len() * EVENT_BYTES_TYPICAL);
+    for row in applied {
+        let event = &row.event;
+        copy.row()
+            .uuid(event.event_id.0)
+            .uuid(event.payment_id.0)
+            .int8(row.version)
+            .int8(row.position.offset.0)
+            .int8(event.amount_minor)
+            .moment(event.occurred_at)
+            .maybe(row.published_at, CopyBuffer::moment)
+            .maybe(event.sequence, CopyBuffer::int8)
+            .maybe(event.operation_id.map(|id| id.0), CopyBuffer::uuid)
+            .int4(row.position.partition.0)
+            .maybe(row.transfer.as_ref().map(|t| account_class(&t.debit)), CopyBuffer::bytes)
+            .maybe(row.transfer.as_ref().map(|t| account_class(&t.credit)), CopyBuffer::bytes)
+            .text(event.currency.code())
+            .text(event.event_type.as_str())
+            .text(event.user_id.as_str())
+            .maybe(event.merchant_id.as_ref().map(|m| m.as_str()), CopyBuffer::text)
+            .text(&event.source)
+            .maybe(event.correlation_id.as_deref(), CopyBuffer::text)
+            .maybe(event.causation_id.as_deref(), CopyBuffer::text);
+        metadata(&mut copy, event);
+    }
+    copy.send(connection, include_str!("../queries/copy_events.sql")).await
+}
+
+fn metadata(copy: &mut CopyBuffer, event: &Event) {
+    if event.metadata.is_empty() {
+        copy.null();
+        return;
+    }
+    let json = serde_json::to_vec(&event.metadata).expect("a map of strings always has a JSON form");
+    copy.jsonb(&json);
+}
+
+/// The letter of an account's class; `millrace.account_name` gives it back its name.
+fn account_class(account: &Account) -> &'static [u8] {
+    match account {
+        Account::PspReceivable => b"p",
+        Account::MerchantPayable(_) => b"m",
+        Account::RefundsInTransit => b"t",
+        Account::DisputeReceivable => b"d",
+        Account::FeeRevenue => b"f",
+    }
+}
+
+async fn copy_operation_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {
+    let mut copy = CopyBuffer::new(5, 0);
+    for row in applied {
+        if let Some(operation_id) = row.event.operation_id {
+            copy.row()
+                .uuid(row.event.payment_id.0)
+                .uuid(operation_id.0)
+                .text(row.event.event_type.as_str())
+                .int8(row.event.amount_minor)
+                .int4(row.position.partition.0);
+        }
+    }
+    copy.send(connection, include_str!("../queries/copy_operation_events.sql")).await
+}
+
+async fn write_payments(connection: &mut PgConnection, fence: &Fence, rows: &[PaymentRow]) -> Result<(), StoreError> {
+    const PAYMENT_BYTES_TYPICAL: usize = 240;
+    let fresh = rows.iter().filter(|row| row.stood.is_none());
+    let mut copy = CopyBuffer::new(19, rows.len() * PAYMENT_BYTES_TYPICAL);
+    for PaymentRow { payment_id, state, .. } in fresh {
+        let (c, owner) = (&state.counters, state.owner.as_ref());
+        copy.row().uuid(payment_id.0).int8(state.version).int8(state.last_sequence);
+        for counter in [c.authorized, c.captured, c.voided, c.refund_pending, c.refunded, c.disputed, c.lost, c.fees] {
+            copy.int8(counter);
+        }
+        copy.maybe(state.intended_minor, CopyBuffer::int8)
+            .int4(fence.partition.0)
+            .bool(state.declined)
+            .bool(state.credit)
+            .maybe(owner.map(|o| o.currency.code()), CopyBuffer::text)
+            .maybe(state.status().map(|s| s.as_str()), CopyBuffer::text)
+            .maybe(owner.map(|o| o.user_id.as_str()), CopyBuffer::text)
+            .maybe(state.merchant_id.as_ref().map(|m| m.as_str()), CopyBuffer::text);
+    }
+    copy.send(connection, include_str!("../queries/copy_payments.sql")).await?;
+    update_payments(connection, fence, rows).await
+}
+
+async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[PaymentRow]) -> Result<(), StoreError> {
+    let mut standing: Vec<_> = rows.iter().filter_map(|row| Some((row.stood?, row))).collect();
+    if standing.is_empty() {
+        return Ok(());
+    }
+    // In key order, so that two lanes which meet on a payment wait for each other and do not deadlock.
+    standing.sort_unstable_by_key(|(_, row)| row.payment_id);
+    let numbers = |of: fn(&PaymentRow) -> i64| standing.iter().map(|(_, row)| of(row)).collect::<Vec<i64>>();
+    let ids: Vec<Uuid> = standing.iter().map(|(_, row)| row.payment_id.0).collect();
+    let old_versions: Vec<i64> = standing.iter().map(|(stood, _)| stood.version).collect();
+    let old_sequences: Vec<i64> = standing.iter().map(|(stood, _)| stood.last_sequence).collect();
+    let states = || standing.iter().map(|(_, row)| &row.state);
+    let updated = sqlx::query(include_str!("../queries/update_payments.sql"))
+        .bind(fence.partition.0)
+        .bind(ids)
+        .bind(old_versions)
+        .bind(old_sequences)
+        .bind(numbers(|row| row.state.version))
+        .bind(numbers(|row| row.state.last_sequence))
+        .bind(numbers(|row| row.state.counters.authorized))
+        .bind(numbers(|row| row.state.counters.captured))
+        .bind(numbers(|row| row.state.counters.voided))
+        .bind(numbers(|row| row.state.counters.refund_pending))
+        .bind(numbers(|row| row.state.counters.refunded))
+        .bind(numbers(|row| row.state.counters.disputed))
+        .bind(numbers(|row| row.state.counters.lost))
+        .bind(numbers(|row| row.state.counters.fees))
+        .bind(states().map(|s| s.intended_minor).collect::<Vec<Option<i64>>>())
+        .bind(states().map(|s| s.declined).collect::<Vec<bool>>())
+        .bind(states().map(|s| s.credit).collect::<Vec<bool>>())
+        .bind(states().map(|s| Some(s.owner.as_ref()?.currency.code())).collect::<Vec<Option<&str>>>())
+        .bind(states().map(|s| s.status().map(|status| status.as_str())).collect::<Vec<Option<&str>>>())
+        .bind(states().map(|s| Some(s.owner.as_ref()?.user_id.as_str())).collect::<Vec<Option<&str>>>())
+        .bind(states().map(|s| s.merchant_id.as_ref().map(|m| m.as_str())).collect::<Vec<Option<&str>>>())
+        .execute(connection)
+        .await?;
+    if updated.rows_affected() != standing.len() as u64 {
+        return Err(StoreError::Stale { partition: fence.partition });
+    }
+    Ok(())
+}
+
+async fn copy_parked(connection: &mut PgConnection, parked: &[ParkedRow]) -> Result<(), StoreError> {
+    let mut copy = CopyBuffer::new(11, 0);
+    for row in parked {
+        copy.row()
+            .uuid(row.event_id.0)
+            .uuid(row.payment_id.0)
+            .int4(row.position.partition.0)
+            .int8(row.position.offset.0)
+            .text(row.reason.kind())
+            .moment(row.since)
+            .maybe(row.record.published_at, CopyBuffer::moment);
+        whole_record(&mut copy, &row.record);
+    }
+    copy.send(connection, include_str!("../queries/copy_parked.sql")).await
+}
+
+fn whole_record(copy: &mut CopyBuffer, record: &RawRecord) {
+    copy.maybe(record.key.as_deref(), CopyBuffer::bytes)
+        .maybe(record.value.as_deref(), CopyBuffer::bytes)
+        .bytes_array(record.headers.iter().map(|(name, _)| Some(name.as_slice())))
+        .bytes_array(record.headers.iter().map(|(_, value)| value.as_deref()));
+}
+
+async fn unpark(connection: &mut PgConnection, batch: &Batch) -> Result<(), StoreError> {
+    if batch.unparked.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = batch.unparked.iter().map(|id| id.0).collect();
+    sqlx::query(include_str!("../queries/unpark.sql")).bind(ids).execute(connection).await?;
+    Ok(())
+}
+
+async fn repark(connection: &mut PgConnection, batch: &Batch) -> Result<(), StoreError> {
+    if batch.reparked.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = batch.reparked.iter().map(|(id, _)| id.0).collect();
+    let reasons: Vec<&str> = batch.reparked.iter().map(|(_, reason)| reason.kind()).collect();
+    sqlx::query(include_str!("../queries/repark.sql")).bind(ids).bind(reasons).execute(connection).await?;
+    Ok(())
+}
+
+async fn reject_parked(connection: &mut PgConnection, batch: &Batch) -> Result<(), StoreError> {
+    if batch.rejected_parked.is_empty() {
+        return Ok(());
+    }
+    let rows = &batch.rejected_parked;
+    sqlx::query(include_str!("../queries/reject_parked.sql"))
+        .bind(rows.iter().map(|row| row.event_id.0).collect::<Vec<Uuid>>())
+        .bind(rows.iter().map(|row| row.reason.kind()).collect::<Vec<&str>>())
+        .bind(rows.iter().map(|row| row.number_used).collect::<Vec<bool>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn copy_dead_letters(connection: &mut PgConnection, letters: &[DeadLetterRow]) -> Result<(), StoreError> {
+    let mut copy = CopyBuffer::new(13, 0);
+    for row in letters {
+        // Text of Postgres holds no NUL; the record itself is kept as bytes.
+        let detail = row.detail.as_ref().map(|d| d.replace('\0', "\u{fffd}"));
+        copy.row()
+            .int4(row.position.partition.0)
+            .int8(row.position.offset.0)
+            .text(row.reason.kind())
+            .maybe(detail.as_deref(), CopyBuffer::text)
+            .maybe(row.event_id.map(|id| id.0), CopyBuffer::uuid)
+            .maybe(row.payment_id.map(|id| id.0), CopyBuffer::uuid)
+            .bool(row.number_used)
+            .bool(false)
+            .maybe(row.record.published_at, CopyBuffer::moment);
+        whole_record(&mut copy, &row.record);
+    }
+    copy.send(connection, include_str!("../queries/copy_dead_letters.sql")).await
+}
+
+async fn add_to_balances(
+    connection: &mut PgConnection,
+    fence: &Fence,
+    applied: &[AppliedRow],
+) -> Result<(), StoreError> {
+    let net = net_changes(applied.iter().filter_map(|row| row.transfer.as_ref()));
+    if net.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<String> = net.keys().map(|(account, _)| account.to_string()).collect();
+    let currencies: Vec<&str> = net.keys().map(|(_, currency)| currency.code()).collect();
+    let amounts: Vec<String> = net.values().map(i128::to_string).collect();
+    sqlx::query(include_str!("../queries/add_to_balances.sql"))
+        .bind(fence.partition.0)
+        .bind(accounts)
+        .bind(currencies)
+        .bind(amounts)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Debits minus credits by account and currency. An account whose changes cancel out stays in: it exists from now on.
+fn net_changes<'a>(
+    transfers: impl Iterator<Item = &'a Transfer>,
+) -> BTreeMap<(&'a Account, millrace_domain::money::Currency), i128> {
+    let mut net = BTreeMap::new();
+    for transfer in transfers {
+        let amount = i128::from(transfer.amount_minor);
+        *net.entry((&transfer.debit, transfer.currency)).or_insert(0) += amount;
+        *net.entry((&transfer.credit, transfer.currency)).or_insert(0) -= amount;
+    }
+    net
+}
+
+async fn prove(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Result<(), StoreError> {
+    let counts = &batch.counts;
+    sqlx::query(include_str!("../queries/prove_batch.sql"))
+        .bind(&fence.topic_id)
+        .bind(fence.partition.0)
+        .bind(batch.from.0)
+        .bind(batch.to.0)
+        .bind(fence.epoch)
+        .bind(counts.applied)
+        .bind(counts.duplicate)
+        .bind(counts.parked)
+        .bind(counts.rejected)
+        .bind(counts.drained_applied)
+        .bind(counts.drained_duplicate)
+        .bind(counts.drained_rejected)
+        .bind(worker)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Kafka away, a broker killed, a topic made again, records that retention took: nothing is skipped.
+
+use std::process::Command;
+use std::time::Duration;
+
+use millrace_tests::events::{charge, record_in};
+use millrace_tests::stack::{heavy, repository};
+use millrace_tests::{Pipeline, until};
+
+use crate::load::four_streams;
+
+const DRAIN_WITHIN: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(40);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_brokers_says_so_once_is_not_ready_and_can_be_stopped() {
+    let pipeline = Pipeline::of("no-broker", 1, "").await;
+    let mut worker = pipeline.worker().set("MILLRACE_BROKERS", "127.0.0.1:1").start();
+    worker.says("Kafka is away", SOON).await;
+    let (status, body) = worker.get("/readyz").await;
+    assert_eq!((status, body.contains("Kafka is away")), (503, true), "{body}");
+    worker.assert_running();
+    worker.terminate();
+    assert!(worker.ended(SOON).await.success(), "{}", worker.tail());
+    assert_eq!(worker.times_said("Kafka is away"), 1, "{}", worker.said());
+    pipeline.remove().await;
+}
+
+/// The stack's own command, if it is this checkout's stack that the tests run on.
+fn stack_of_this_checkout(brokers: &str, arguments: &[&str]) -> Result<(), String> {
+    let script = repository().join("compose/stack");
+    let run = |arguments: &[&str]| Command::new(&script).args(arguments).output().map_err(|e| e.to_string());
+    let settings = run(&["env"])?;
+    if !String::from_utf8_lossy(&settings.stdout).contains(brokers) {
+        return Err(format!("the brokers at {brokers} are not those of {}", script.display()));
+    }
+    let done = run(arguments)?;
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    if done.status.success() { Ok(()) } else { Err(said) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_killed_under_load_costs_nothing() {
+    let _turn = heavy().await;
+    let pipeline = Pipeline::new("broker").await;
+    let brokers = pipeline.stack.brokers.clone();
+    if let Err(why) = stack_of_this_checkout(&brokers, &["status"]) {
+        // Somebody else's brokers are not ours to kill. Said, and not counted as proved.
+        eprintln!("LEFT OUT: no broker is killed, for {why}");
+        return pipeline.remove().await;
+    }
+    let mut worker = pipeline.worker().with(&["--batch-records-max", "40"]).start();
+    let records = four_streams(81, 8_000);
+    let publishing = async {
+        for some in records.chunks(400) {
+            pipeline.publish(some.to_vec()).await;
+        }
+    };
+    let killing = async {
+        pipeline.consumed(800, SOON).await;
+        stack_of_this_checkout(&brokers, &["kill-broker", "2"]).expect("the broker is killed");
+        let consumed = pipeline.consumed(4_000, SOON).await;
+        stack_of_this_checkout(&brokers, &["start-broker", "2"]).expect("the broker starts again");
+        consumed
+    };
+    tokio::join!(publishing, killing);
+    pipeline.drained(DRAIN_WITHIN).await;
+    worker.assert_running();
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_deleted_and_made_again_ends_the_worker_and_nothing_of_it_is_read() {
+    let pipeline = Pipeline::of("again", 2, "").await;
+    let charges = |count| (0..count).map(|n| record_in(n % 2, &charge("u-1", 100))).collect::<Vec<_>>();
+    pipeline.publish(charges(10)).await;
+    let mut worker = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    pipeline.topic.delete().await;
+    pipeline.topic.make_again().await;
+    let status = worker.ended(SOON).await;
+    assert_eq!(status.code(), Some(1), "{}", worker.tail());
+    // It finds out by the topic's new id, or by offsets that are gone, whichever comes first.
+    let told = ["was deleted and made again", "or the topic was made again"];
+    assert!(told.iter().any(|words| worker.said().contains(words)), "{}", worker.said());
+
+    // The new topic has the offsets that the ledger would go on with, and another id.
+    pipeline.publish(charges(30)).await;
+    let mut second = pipeline.worker().start();
+    let status = second.ended(SOON).await;
+    assert_eq!(status.code(), Some(1), "{}", second.tail());
+    assert!(second.said().contains("was deleted and made again"), "{}", second.said());
+    assert_eq!(pipeline.ledger.number("SELECT count(*) FROM millrace.events").await, 10);
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_retention_passed_by_halts_and_the_others_go_on() {
+    let pipeline = Pipeline::of("retention", 2, "").await;
+    let charges = |partition: i32, count| {
+        (0..count).map(|n| record_in(partition, &charge(&format!("u-{n}"), 100 + n))).collect::<Vec<_>>()
+    };
+    pipeline.publish(charges(0, 20).into_iter().chain(charges(1, 20))).await;
+    let mut first = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    first.terminate();
+    first.ended(SOON).await;
+    pipeline.publish(charges(0, 20).into_iter().chain(charges(1, 20))).await;
+    pipeline.topic.delete_records(0, 30).await;
+
+    let mut worker = pipeline.worker().start();
+    worker.says("lane halted", SOON).await;
+    assert!(
+        worker.said().contains("partition 0: the next offset is 20, but Kafka holds 30 to 40"),
+        "{}",
+        worker.said()
+    );
+    until("the other lane goes on", SOON, async || {
+        let behind = pipeline.behind().await?;
+        if behind == [(0, 20)] { Ok(()) } else { Err(format!("{behind:?}; {}", worker.tail())) }
+    })
+    .await;
+    pipeline.publish(charges(1, 5)).await;
+    until("and on", SOON, async || {
+        let behind = pipeline.behind().await?;
+        if behind == [(0, 20)] { Ok(()) } else { Err(format!("{behind:?}; {}", worker.tail())) }
+    })
+    .await;
+    let (status, body) = worker.get("/readyz").await;
+    assert_eq!((status, body.contains("lane halted")), (503, true), "{body}");
+    worker.assert_running();
+    assert_eq!(pipeline.ledger.number("SELECT count(*) FROM millrace.events").await, 65);
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_nothing_but_halted_lanes_ends_with_the_reason() {
+    let pipeline = Pipeline::of("retention-all", 1, "").await;
+    let charges = |count| (0..count).map(|n| record_in(0, &charge("u-1", 100 + n))).collect::<Vec<_>>();
+    pipeline.publish(charges(10)).await;
+    let mut first = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    first.terminate();
+    first.ended(SOON).await;
+    pipeline.publish(charges(10)).await;
+    pipeline.topic.delete_records(0, 15).await;
+    let mut worker = pipeline.worker().start();
+    let status = worker.ended(SOON).await;
+    assert_eq!(status.code(), Some(1), "{}", worker.tail());
+    assert!(worker.said().contains("the next offset is 10, but Kafka holds 15 to 20"), "{}", worker.said());
+    pipeline.finish().await;
+}

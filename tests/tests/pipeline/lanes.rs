@@ -1,0 +1,72 @@
+//! Where two lanes meet: a payment of two users, an event id under two payments. The keys decide, once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use millrace_tests::Pipeline;
+use millrace_tests::events::{charge, next, record_in, with};
+use millrace_tests::ledger::by_reason;
+use serde_json::Value;
+
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+const PAIRS: i64 = 300;
+
+/// Publishes pairs to two partitions before any worker runs, so that the two lanes race; returns how the ledger stands.
+async fn race(purpose: &str, rival: impl Fn(&Value) -> Value) -> Pipeline {
+    let pipeline = Pipeline::of(purpose, 2, "").await;
+    let pairs: Vec<Value> = (0..PAIRS).map(|n| charge("first", 100 + n)).collect();
+    let rivals: Vec<Value> = pairs.iter().map(rival).collect();
+    pipeline.publish(pairs.iter().map(|event| record_in(0, event))).await;
+    pipeline.publish(rivals.iter().map(|event| record_in(1, event))).await;
+    let plan = || pipeline.worker().with(&["--batch-records-max", "3"]);
+    let _workers = [plan().start(), plan().start()];
+    pipeline.drained(DRAIN_WITHIN).await;
+    let counts = pipeline.ledger.counts().await;
+    assert_eq!((counts["applied"], counts["rejected"]), (PAIRS, PAIRS), "{counts:?}");
+    let applied = pipeline.ledger.applied().await;
+    let mut by_lane: BTreeMap<i32, usize> = BTreeMap::new();
+    applied.iter().for_each(|applied| *by_lane.entry(applied.place.0).or_default() += 1);
+    eprintln!("{purpose}: won by partition {by_lane:?}");
+    pipeline
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_users_who_race_for_a_payment_exactly_one_owns_it() {
+    let other_user = |event: &Value| next(&with(event.clone(), "user_id", "second"), "payment.charged", 55);
+    let pipeline = race("owners", other_user).await;
+    let letters = pipeline.ledger.dead_letters().await;
+    assert_eq!(by_reason(&letters), [("owner_mismatch", PAIRS as usize)].into());
+    assert_eq!(pipeline.ledger.payments().await.len(), PAIRS as usize);
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_id_that_races_under_two_payments_is_applied_once() {
+    let other_payment = |event: &Value| with(charge("second", 66), "event_id", event["event_id"].clone());
+    let pipeline = race("ids", other_payment).await;
+    let letters = pipeline.ledger.dead_letters().await;
+    assert_eq!(by_reason(&letters), [("id_conflict", PAIRS as usize)].into());
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_id_that_is_parked_in_one_lane_stands_in_every_other() {
+    let pipeline = Pipeline::of("parked-ids", 2, "").await;
+    let _worker = pipeline.worker().start();
+    let parked = millrace_tests::events::event("payment.captured", "first", 100);
+    pipeline.publish([record_in(0, &parked)]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    let thief = with(charge("second", 100), "event_id", parked["event_id"].clone());
+    pipeline.publish([record_in(1, &thief)]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("id_conflict", 1)].into());
+    let cause = next(&parked, "payment.authorized", 100);
+    pipeline.publish([record_in(0, &cause)]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    let counts = pipeline.ledger.counts().await;
+    assert_eq!((counts["applied"], counts["drained_applied"]), (1, 1), "{counts:?}");
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}

@@ -1,0 +1,93 @@
+//! What waits: the parking limit without a record that comes along, what it drains, and the accepted window.
+
+use std::time::Duration;
+
+use millrace_model::Config;
+use millrace_tests::compare::{self, Judged};
+use millrace_tests::events::{charge, event, id_of, next, now_ms, record_in, with};
+use millrace_tests::ledger::by_reason;
+use millrace_tests::{Pipeline, until};
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_too_long_is_rejected_without_a_record_and_its_followers_are_drained() {
+    let pipeline = Pipeline::of("limit", 2, "").await;
+    let unknown = event("payout.sent", "u-1", 100);
+    let early = event("payment.captured", "u-1", 100);
+    let no_operation = with(event("refund.failed", "u-2", 50), "operation_id", charge("x", 1)["event_id"].clone());
+    // Number 1 never comes: number 2 is given up, its number counts as used, and number 3 applies.
+    let second = with(event("payment.captured", "u-2", 100), "sequence", 2);
+    let third = with(next(&second, "payment.authorized", 100), "sequence", 3);
+    let records = [(0, &unknown), (0, &early), (1, &no_operation), (1, &second), (1, &third)];
+    pipeline.publish(records.map(|(partition, event)| record_in(partition, event))).await;
+    let mut worker = pipeline.worker().with(&["--parking-limit", "2s"]).start();
+    pipeline.drained(SOON).await;
+    until("nothing is parked any more", SOON, async || {
+        let parked = pipeline.ledger.parked().await;
+        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
+    })
+    .await;
+    worker.assert_running();
+    let letters = pipeline.ledger.dead_letters().await;
+    assert_eq!(by_reason(&letters), [("missing_predecessor", 3), ("unknown_type", 1)].into());
+    let counts = pipeline.ledger.counts().await;
+    assert_eq!((counts["parked"], counts["drained_rejected"], counts["drained_applied"]), (5, 4, 1), "{counts:?}");
+    let empty = "SELECT count(*) FROM millrace.batches WHERE from_offset = to_offset AND drained_rejected > 0";
+    assert!(pipeline.ledger.number(empty).await >= 2, "each lane writes a batch of its own for it");
+
+    let mut judged = Judged::new(Config { parking_limit_ms: 2_000, ..Config::default() });
+    judged.feed(&pipeline.topic.read(), &pipeline.ledger.proofs().await);
+    (0..2).for_each(|partition| judged.expire(partition, 60_000));
+    compare::assert_none(&judged.differences(&pipeline.ledger).await, &pipeline.name);
+
+    // Whoever comes with a number that was given up is too late.
+    let first = with(next(&second, "payment.initiated", 100), "sequence", 1);
+    pipeline.publish([record_in(1, &first)]).await;
+    pipeline.drained(SOON).await;
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await)["sequence_conflict"], 1);
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_counts_on_while_no_worker_runs() {
+    let pipeline = Pipeline::of("limit-away", 1, "").await;
+    pipeline.publish([record_in(0, &event("payment.captured", "u-1", 100))]).await;
+    let mut first = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    first.kill_9();
+    assert_eq!(pipeline.ledger.parked().await.len(), 1);
+    pipeline.ledger.execute("UPDATE millrace.parked SET since = since - interval '73 hours'").await;
+    let _second = pipeline.worker().start();
+    until("it is rejected", SOON, async || {
+        let letters = pipeline.ledger.dead_letters().await;
+        if by_reason(&letters) == [("missing_predecessor", 1)].into() { Ok(()) } else { Err(format!("{letters:?}")) }
+    })
+    .await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_outside_of_the_window_is_rejected_and_a_wider_window_takes_it() {
+    const YEAR_MS: i64 = 365 * 24 * 3_600_000;
+    let pipeline = Pipeline::of("window", 1, "").await;
+    let of_year = |years: i64| with(charge("u-1", 100), "event_id", id_of(now_ms() - years * YEAR_MS).to_string());
+    let (old, older) = (of_year(3), of_year(12));
+    let ahead = with(charge("u-1", 100), "event_id", id_of(now_ms() + 2 * 3_600_000).to_string());
+    let all = || [&old, &older, &ahead].map(|event| record_in(0, event));
+    pipeline.publish(all()).await;
+    let mut narrow = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    narrow.kill_9();
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("outside_window", 3)].into());
+    pipeline.agrees_with_the_model().await;
+
+    pipeline.publish(all()).await;
+    let wide = ["--window-back", "13y", "--window-ahead", "3h"];
+    let _wide = pipeline.worker().with(&wide).start();
+    pipeline.drained(SOON).await;
+    assert_eq!(pipeline.ledger.counts().await["applied"], 3);
+    let months = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'millrace.events'::regclass";
+    assert!(pipeline.ledger.number(months).await > 13 * 12, "a month for all of the window");
+    pipeline.finish().await;
+}

@@ -1,0 +1,165 @@
+//! The Avro body and its Confluent framing: `0x00`, the schema id as a big-endian u32, the body.
+//!
+//! Bodies are read with `serde_avro_fast` (four times as fast as `apache-avro` on this record, and it borrows) and
+//! written with `apache-avro`. A body must end where its schema says: too short and too long are both refused.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use apache_avro::Schema;
+use millrace_domain::event::{Draft, Event};
+use millrace_domain::reason::Rejection;
+use serde::{Deserialize, Serialize};
+
+use crate::entries::Entries;
+use crate::record::Refusal;
+use crate::schemas::{SchemaId, SchemaTable, WRITER_ID};
+
+const MAGIC: u8 = 0;
+const FRAME_BYTES: usize = 5;
+/// A block of a map that claims more entries than this is refused before it is read.
+const MAP_ENTRIES_READ_MAX: usize = 100_000;
+
+/// An event as Avro reads it: the fields by name, absent ones by the reader's default.
+#[derive(Deserialize)]
+struct AvroEvent<'a> {
+    #[serde(borrow)]
+    event_id: Cow<'a, str>,
+    #[serde(borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    payment_id: Cow<'a, str>,
+    #[serde(borrow)]
+    user_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    merchant_id: Option<&'a str>,
+    #[serde(borrow, default)]
+    operation_id: Option<&'a str>,
+    #[serde(default)]
+    sequence: Option<i64>,
+    amount_minor: i64,
+    #[serde(borrow)]
+    currency: Cow<'a, str>,
+    occurred_at: i64,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow, default)]
+    correlation_id: Option<&'a str>,
+    #[serde(borrow, default)]
+    causation_id: Option<&'a str>,
+    #[serde(borrow, default)]
+    metadata: Entries<'a>,
+}
+
+impl<'a> From<AvroEvent<'a>> for Draft<'a> {
+    fn from(e: AvroEvent<'a>) -> Draft<'a> {
+        Draft {
+            event_id: e.event_id,
+            event_type: e.event_type,
+            payment_id: e.payment_id,
+            user_id: e.user_id,
+            merchant_id: e.merchant_id.map(Cow::Borrowed),
+            operation_id: e.operation_id.map(Cow::Borrowed),
+            sequence: e.sequence,
+            amount_minor: e.amount_minor,
+            currency: e.currency,
+            occurred_at_micros: e.occurred_at,
+            source: e.source,
+            correlation_id: e.correlation_id.map(Cow::Borrowed),
+            causation_id: e.causation_id.map(Cow::Borrowed),
+            metadata: e.metadata.0,
+        }
+    }
+}
+
+/// The event in a framed value, if it can be decoded and every rule of form holds.
+pub fn decode(value: &[u8], schemas: &SchemaTable) -> Result<Event, Refusal> {
+    let (id, body) = unframe(value)?;
+    let schema = schemas.writer(id).ok_or_else(|| {
+        Refusal::new(
+            Rejection::UnknownSchema,
+            format!("schema id {} is not in the table of schemas (schemas/ids.json)", id.0),
+        )
+    })?;
+    let mut config = serde_avro_fast::de::DeserializerConfig::new(schema);
+    config.max_seq_size = MAP_ENTRIES_READ_MAX;
+    let reader = serde_avro_fast::de::read::SliceRead::new(body);
+    let mut state = serde_avro_fast::de::DeserializerState::with_config(reader, config);
+    let event = AvroEvent::deserialize(state.deserializer())
+        .map_err(|e| Refusal::malformed(format!("the Avro body cannot be read with schema {}: {e}", id.0)))?;
+    let left_bytes = remaining(state);
+    if left_bytes > 0 {
+        return Err(Refusal::malformed(format!("{left_bytes} bytes are left over behind the Avro body")));
+    }
+    Draft::from(event).check().map_err(|e| Refusal::malformed(e.to_string()))
+}
+
+fn remaining(state: serde_avro_fast::de::DeserializerState<'_, serde_avro_fast::de::read::SliceRead<'_>>) -> usize {
+    use std::io::BufRead;
+    state.into_reader().fill_buf().map_or(0, <[u8]>::len)
+}
+
+fn unframe(value: &[u8]) -> Result<(SchemaId, &[u8]), Refusal> {
+    let Some((frame, body)) = value.split_first_chunk::<FRAME_BYTES>() else {
+        return Err(Refusal::malformed(format!("{} bytes are too few for the framing of {FRAME_BYTES}", value.len())));
+    };
+    let [magic, id @ ..] = *frame;
+    if magic != MAGIC {
+        return Err(Refusal::malformed(format!("the first byte is {magic:#04x}, the framing begins with 0x00")));
+    }
+    Ok((SchemaId(u32::from_be_bytes(id)), body))
+}
+
+/// An event as Avro writes it, field by field in the order of the schema.
+#[derive(Serialize)]
+struct AvroFields<'a> {
+    event_id: &'a str,
+    event_type: &'a str,
+    payment_id: &'a str,
+    user_id: &'a str,
+    merchant_id: Option<&'a str>,
+    operation_id: Option<&'a str>,
+    sequence: Option<i64>,
+    amount_minor: i64,
+    currency: &'a str,
+    occurred_at: i64,
+    source: &'a str,
+    correlation_id: Option<&'a str>,
+    causation_id: Option<&'a str>,
+    metadata: &'a BTreeMap<Box<str>, Box<str>>,
+}
+
+static WRITER: LazyLock<Schema> = LazyLock::new(|| {
+    Schema::parse_str(include_str!("../../schemas/payment_event/1.avsc")).expect("a test encodes with this schema")
+});
+
+/// The event as a framed value, written with `WRITER_ID`.
+pub fn encode(event: &Event) -> Vec<u8> {
+    let mut uuid_chars = [[0; uuid::fmt::Hyphenated::LENGTH]; 3];
+    let [event_id, payment_id, operation_id] = &mut uuid_chars;
+    let fields = AvroFields {
+        event_id: event.event_id.0.as_hyphenated().encode_lower(event_id),
+        event_type: event.event_type.as_str(),
+        payment_id: event.payment_id.0.as_hyphenated().encode_lower(payment_id),
+        user_id: event.user_id.as_str(),
+        merchant_id: event.merchant_id.as_ref().map(|m| m.as_str()),
+        operation_id: event.operation_id.map(|id| &*id.0.as_hyphenated().encode_lower(operation_id)),
+        sequence: event.sequence,
+        amount_minor: event.amount_minor,
+        currency: event.currency.code(),
+        occurred_at: event.occurred_at.0,
+        source: &event.source,
+        correlation_id: event.correlation_id.as_deref(),
+        causation_id: event.causation_id.as_deref(),
+        metadata: &event.metadata,
+    };
+    const TYPICAL_BYTES: usize = 256;
+    let mut value = Vec::with_capacity(TYPICAL_BYTES);
+    value.push(MAGIC);
+    value.extend_from_slice(&WRITER_ID.0.to_be_bytes());
+    apache_avro::write_avro_datum_ref(&WRITER, &HashMap::new(), &fields, &mut value)
+        .expect("the fields are those of the schema, and a Vec takes every byte");
+    value
+}

@@ -1,0 +1,87 @@
+//! Kafka headers: the CloudEvents 1.0 Kafka binding in binary mode, and W3C Trace Context's `traceparent`.
+//!
+//! The body is the truth. Headers may be missing; one that contradicts the body is a refusal.
+
+use millrace_domain::event::Event;
+use millrace_domain::reason::Rejection;
+use uuid::Uuid;
+
+use crate::json;
+use crate::record::{Refusal, shown};
+
+/// The event's id.
+pub const CE_ID: &str = "ce_id";
+/// The event's type.
+pub const CE_TYPE: &str = "ce_type";
+/// The publishing service.
+pub const CE_SOURCE: &str = "ce_source";
+/// When it happened, RFC 3339.
+pub const CE_TIME: &str = "ce_time";
+/// The payment that it is about.
+pub const CE_SUBJECT: &str = "ce_subject";
+/// The version of CloudEvents.
+pub const CE_SPECVERSION: &str = "ce_specversion";
+/// The media type of the value.
+pub const CONTENT_TYPE: &str = "content-type";
+/// W3C Trace Context; carried, never judged.
+pub const TRACEPARENT: &str = "traceparent";
+/// The dead letter that a redriven record was made from: its id as a decimal number.
+pub const DEAD_LETTER: &str = "millrace_dead_letter";
+
+/// The headers that belong to an event, in the order in which they are written.
+///
+/// `ce_time` is left out for a year that RFC 3339 cannot tell.
+pub fn of(event: &Event) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        (CE_SPECVERSION, "1.0".into()),
+        (CE_ID, event.event_id.to_string()),
+        (CE_TYPE, event.event_type.as_str().into()),
+        (CE_SOURCE, event.source.as_ref().into()),
+        (CE_SUBJECT, event.payment_id.to_string()),
+        (CONTENT_TYPE, "application/avro".into()),
+    ];
+    if let Some(time) = json::rfc3339(event.occurred_at) {
+        headers.push((CE_TIME, time));
+    }
+    headers
+}
+
+/// Refuses headers that contradict the event. Values are compared, not their spelling.
+pub fn check<'a>(event: &Event, headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) -> Result<(), Refusal> {
+    for (name, value) in headers {
+        let agrees: fn(&Event, &str) -> bool = match name {
+            CE_ID => |event, text| Uuid::try_parse(text).is_ok_and(|id| id == event.event_id.0),
+            CE_TYPE => |event, text| text == event.event_type.as_str(),
+            CE_SOURCE => |event, text| text == &*event.source,
+            CE_TIME => |event, text| json::parse_rfc3339(text).is_some_and(|t| t == event.occurred_at),
+            CE_SUBJECT => |event, text| Uuid::try_parse(text).is_ok_and(|id| id == event.payment_id.0),
+            _ => continue,
+        };
+        let text = value.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        if !text.is_some_and(|text| agrees(event, text)) {
+            let found = value.map_or("nothing".into(), |v| shown(&String::from_utf8_lossy(v)));
+            return Err(Refusal::new(
+                Rejection::HeaderMismatch,
+                format!("header {name} holds {found}, which contradicts the body"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the text is a `traceparent` of W3C Trace Context level 1: `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero.
+pub fn is_traceparent(text: &str) -> bool {
+    let lower_hex = |part: &str, chars: usize| {
+        part.len() == chars && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, parent, flags] = parts[..] else { return false };
+    let some_digit = |part: &str| part.bytes().any(|b| b != b'0');
+    lower_hex(version, 2)
+        && version != "ff"
+        && lower_hex(trace, 32)
+        && some_digit(trace)
+        && lower_hex(parent, 16)
+        && some_digit(parent)
+        && lower_hex(flags, 2)
+}

@@ -1,0 +1,150 @@
+//! The JSON form: one object a line, the names of the Avro schema, `occurred_at` as RFC 3339.
+//!
+//! Reading files and counting lines is left to the program that has the file.
+
+use std::borrow::Cow;
+
+use millrace_domain::event::{Draft, Event, FormError};
+use millrace_domain::ids::Micros;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::entries::Entries;
+use crate::record::shown;
+
+/// Why a line is not an event: the field and what to do about it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum JsonError {
+    /// The text is not one JSON object with the fields of an event.
+    #[error("{0}")]
+    Shape(String),
+    /// A field breaks a rule of form.
+    #[error(transparent)]
+    Form(#[from] FormError),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonEvent<'a> {
+    #[serde(borrow)]
+    event_id: Cow<'a, str>,
+    #[serde(borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    payment_id: Cow<'a, str>,
+    #[serde(borrow)]
+    user_id: Cow<'a, str>,
+    #[serde(default)]
+    merchant_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    operation_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    sequence: Option<i64>,
+    amount_minor: i64,
+    #[serde(borrow)]
+    currency: Cow<'a, str>,
+    #[serde(borrow)]
+    occurred_at: Cow<'a, str>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(default)]
+    correlation_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    causation_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    metadata: Entries<'a>,
+}
+
+/// The event that one line of JSON states.
+pub fn parse(line: &[u8]) -> Result<Event, JsonError> {
+    // Serde would take an array of the values, in the order of the fields, for the object.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err(JsonError::Shape(
+            "not an event in JSON: a line holds one JSON object, which begins with `{`".into(),
+        ));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(line);
+    let json: JsonEvent<'_> =
+        serde_path_to_error::deserialize(&mut reader).map_err(|e| JsonError::Shape(shape_problem(&e)))?;
+    reader.end().map_err(|e| JsonError::Shape(format!("a line holds one JSON object and nothing behind it: {e}")))?;
+    let occurred_at = parse_rfc3339(&json.occurred_at).ok_or_else(|| FormError {
+        field: "occurred_at",
+        problem: format!("{} is not a time in RFC 3339 such as 2026-11-23T09:30:00.125Z", shown(&json.occurred_at)),
+    })?;
+    let draft = Draft {
+        event_id: json.event_id,
+        event_type: json.event_type,
+        payment_id: json.payment_id,
+        user_id: json.user_id,
+        merchant_id: json.merchant_id,
+        operation_id: json.operation_id,
+        sequence: json.sequence,
+        amount_minor: json.amount_minor,
+        currency: json.currency,
+        occurred_at_micros: occurred_at.0,
+        source: json.source,
+        correlation_id: json.correlation_id,
+        causation_id: json.causation_id,
+        metadata: json.metadata.0,
+    };
+    Ok(draft.check()?)
+}
+
+fn shape_problem(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let path = error.path().to_string();
+    let problem = match path.as_str() {
+        "." => format!("not an event in JSON: {}", error.inner()),
+        field => format!("field `{field}`: {}", error.inner()),
+    };
+    short(problem)
+}
+
+/// A message with the publisher's own text in it: short, and on one line.
+fn short(mut problem: String) -> String {
+    const PROBLEM_CHARS_MAX: usize = 400;
+    if let Some((end, _)) = problem.char_indices().nth(PROBLEM_CHARS_MAX) {
+        problem.truncate(end);
+        problem.push_str("...");
+    }
+    problem.replace(char::is_control, " ")
+}
+
+/// The event in its JSON form, without a line end.
+pub fn to_string(event: &Event) -> String {
+    let json = JsonEvent {
+        event_id: event.event_id.to_string().into(),
+        event_type: event.event_type.as_str().into(),
+        payment_id: event.payment_id.to_string().into(),
+        user_id: event.user_id.as_str().into(),
+        merchant_id: event.merchant_id.as_ref().map(|m| m.as_str().into()),
+        operation_id: event.operation_id.map(|id| id.to_string().into()),
+        sequence: event.sequence,
+        amount_minor: event.amount_minor,
+        currency: event.currency.code().into(),
+        // Only bytes of another publisher can hold a year beyond 9999; people then see the number.
+        occurred_at: rfc3339(event.occurred_at).unwrap_or_else(|| event.occurred_at.0.to_string()).into(),
+        source: event.source.as_ref().into(),
+        correlation_id: event.correlation_id.as_deref().map(Cow::Borrowed),
+        causation_id: event.causation_id.as_deref().map(Cow::Borrowed),
+        metadata: Entries(event.metadata.iter().map(|(k, v)| (k.as_ref().into(), v.as_ref().into())).collect()),
+    };
+    serde_json::to_string(&json).expect("strings and numbers always have a JSON form")
+}
+
+/// The moment in RFC 3339, UTC; none outside the years 0 to 9999, which RFC 3339 cannot tell.
+pub fn rfc3339(moment: Micros) -> Option<String> {
+    let nanos = i128::from(moment.0) * 1000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
+}
+
+/// The moment that a text in RFC 3339 tells, cut to microseconds: further digits are left out, before 1970 too.
+pub fn parse_rfc3339(text: &str) -> Option<Micros> {
+    // `time` takes any character between date and time; RFC 3339 has these.
+    const SEPARATOR_AT: usize = 10;
+    if !matches!(text.as_bytes().get(SEPARATOR_AT)?, b'T' | b't' | b' ') {
+        return None;
+    }
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).ok().map(Micros)
+}

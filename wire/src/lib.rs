@@ -1,0 +1,10 @@
+//! Events as they travel: Avro bytes with their framing, Kafka headers, and the JSON form.
+//!
+//! Spelling only: what the fields may hold is `domain::event`'s, what an event does is `domain::table`'s.
+
+pub mod avro;
+mod entries;
+pub mod headers;
+pub mod json;
+pub mod record;
+pub mod schemas;

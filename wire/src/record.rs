@@ -1,0 +1,60 @@
+//! Rule 1: a Kafka record becomes an event, or is refused by name.
+//!
+//! The order is that of the design: body, rules of form, headers, key. Dead letters are left to `store`.
+
+use millrace_domain::event::Event;
+use millrace_domain::reason::Rejection;
+
+use crate::avro;
+use crate::headers;
+use crate::schemas::SchemaTable;
+
+/// Why a record is not an event that may be judged further.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct Refusal {
+    /// One of `malformed`, `unknown_schema`, `header_mismatch`, `wrong_key`.
+    pub reason: Rejection,
+    /// What was found and what is wanted, for a person.
+    pub detail: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: Rejection, detail: String) -> Refusal {
+        Refusal { reason, detail }
+    }
+
+    pub(crate) fn malformed(detail: String) -> Refusal {
+        Refusal::new(Rejection::Malformed, detail)
+    }
+}
+
+/// Decodes a record's value and checks its headers and key against it.
+pub fn decode<'a>(
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+    schemas: &SchemaTable,
+) -> Result<Event, Refusal> {
+    let value =
+        value.ok_or_else(|| Refusal::malformed("the record has no value: the topic takes no tombstones".into()))?;
+    let event = avro::decode(value, schemas)?;
+    headers::check(&event, headers)?;
+    if key != Some(event.user_id.as_str().as_bytes()) {
+        let found = key.map_or("missing".into(), |k| shown(&String::from_utf8_lossy(k)));
+        return Err(Refusal::new(
+            Rejection::WrongKey,
+            format!("the Kafka key is {found}, it must be the user id {:?}", event.user_id.as_str()),
+        ));
+    }
+    Ok(event)
+}
+
+/// A value as an error message may show it: short, and on one line.
+pub(crate) fn shown(value: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 80;
+    match value.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}...", &value[..end]),
+        None => format!("{value:?}"),
+    }
+}
