@@ -3,11 +3,20 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use std::vec;
 
 use millrace_domain::ids::{Offset, Partition};
+use millrace_store::record::RecordPack;
+use rdkafka::message::{BorrowedMessage, Message};
 use tokio::sync::mpsc;
 
 use crate::flow::decode::Record;
+use crate::record;
+
+/// How many bytes of records share one piece of memory and one hand-over at most.
+const CHUNK_BYTES_MAX: usize = 64 << 10;
+/// What a record takes in memory beside its own bytes, roughly: for bounds, not for bookkeeping.
+const RECORD_OVERHEAD_BYTES: usize = 160;
 
 /// A record on its way from the reader to its lane.
 pub(crate) struct Delivered {
@@ -17,32 +26,69 @@ pub(crate) struct Delivered {
     pub(crate) bytes: usize,
 }
 
+/// Records that are handed over together.
+struct Chunk {
+    generation: u64,
+    records: Vec<Record>,
+    bytes: usize,
+}
+
 /// The reader's end. Its bound is kept by pausing the partition: see `flow::backpressure`.
 pub(crate) struct Sender {
-    records: mpsc::UnboundedSender<Delivered>,
+    chunks: mpsc::UnboundedSender<Chunk>,
     buffered_bytes: Arc<AtomicUsize>,
+    generation: u64,
+    /// Read and not handed over yet: no longer than until the reader finds nothing more to read.
+    pack: RecordPack,
+    offsets: Vec<Offset>,
 }
 
 /// The lane's end.
 pub(crate) struct Receiver {
-    records: mpsc::UnboundedReceiver<Delivered>,
+    chunks: mpsc::UnboundedReceiver<Chunk>,
     buffered_bytes: Arc<AtomicUsize>,
+    generation: u64,
+    begun: vec::IntoIter<Record>,
 }
 
 /// A buffer between the reader and one lane.
 pub(crate) fn channel() -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let buffered_bytes = Arc::new(AtomicUsize::new(0));
-    (Sender { records: sender, buffered_bytes: buffered_bytes.clone() }, Receiver { records: receiver, buffered_bytes })
+    let (generation, pack, offsets) = Default::default();
+    let begun = Vec::new().into_iter();
+    let lane = Receiver { chunks: receiver, buffered_bytes: buffered_bytes.clone(), generation, begun };
+    (Sender { chunks: sender, buffered_bytes, generation, pack, offsets }, lane)
 }
 
 impl Sender {
-    /// Hands a record over; a lane that has ended takes no more.
-    pub(crate) fn send(&self, delivered: Delivered) {
-        let bytes = delivered.bytes;
-        if self.records.send(delivered).is_ok() {
+    /// Takes a record; it reaches the lane with the next `hand_over`, or when enough have come together.
+    pub(crate) fn take(&mut self, message: &BorrowedMessage<'_>) {
+        record::put(message, &mut self.pack);
+        self.offsets.push(Offset(message.offset()));
+        if self.pack.len_bytes() >= CHUNK_BYTES_MAX {
+            self.hand_over();
+        }
+    }
+
+    /// Hands over what was taken; a lane that has ended takes no more.
+    pub(crate) fn hand_over(&mut self) {
+        if self.offsets.is_empty() {
+            return;
+        }
+        let pack = std::mem::take(&mut self.pack);
+        let bytes = pack.len_bytes() + pack.len() * RECORD_OVERHEAD_BYTES;
+        let records = self.offsets.drain(..).zip(pack.into_records()).map(|(offset, raw)| Record { offset, raw });
+        let chunk = Chunk { generation: self.generation, records: records.collect(), bytes };
+        if self.chunks.send(chunk).is_ok() {
             self.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+
+    /// What is taken from now on was read again.
+    pub(crate) fn next_generation(&mut self) {
+        self.hand_over();
+        self.generation += 1;
     }
 
     pub(crate) fn buffered_bytes(&self) -> usize {
@@ -53,19 +99,41 @@ impl Sender {
 impl Receiver {
     /// The next record, once there is one; none when the reader has let go of the lane.
     pub(crate) async fn recv(&mut self) -> Option<Delivered> {
-        let delivered = self.records.recv().await?;
-        Some(self.taken(delivered))
+        loop {
+            if let Some(delivered) = self.next_of_begun() {
+                return Some(delivered);
+            }
+            let chunk = self.chunks.recv().await?;
+            self.begin(chunk);
+        }
     }
 
     /// The next record, if there is one already.
     pub(crate) fn try_recv(&mut self) -> Option<Delivered> {
-        let delivered = self.records.try_recv().ok()?;
-        Some(self.taken(delivered))
+        loop {
+            if let Some(delivered) = self.next_of_begun() {
+                return Some(delivered);
+            }
+            let chunk = self.chunks.try_recv().ok()?;
+            self.begin(chunk);
+        }
     }
 
-    fn taken(&self, delivered: Delivered) -> Delivered {
-        self.buffered_bytes.fetch_sub(delivered.bytes, Ordering::Relaxed);
-        delivered
+    /// What waits behind the records that were handed over last.
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes.load(Ordering::Relaxed)
+    }
+
+    fn next_of_begun(&mut self) -> Option<Delivered> {
+        let record = self.begun.next()?;
+        let bytes = RECORD_OVERHEAD_BYTES + record.raw.len_bytes();
+        Some(Delivered { generation: self.generation, record, bytes })
+    }
+
+    fn begin(&mut self, chunk: Chunk) {
+        self.buffered_bytes.fetch_sub(chunk.bytes, Ordering::Relaxed);
+        self.generation = chunk.generation;
+        self.begun = chunk.records.into_iter();
     }
 }
 

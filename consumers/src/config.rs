@@ -51,6 +51,8 @@ pub struct Bounds {
     pub fetched_kib_max: usize,
     /// How many payments each lane remembers.
     pub remembered_payments_max: NonZeroUsize,
+    /// How many lanes with a backlog work on a batch at the same time.
+    pub busy_lanes_max: NonZeroUsize,
 }
 
 impl Default for Bounds {
@@ -61,6 +63,7 @@ impl Default for Bounds {
             buffer_bytes_max: 24 << 20,
             fetched_kib_max: 8 << 10,
             remembered_payments_max: NonZeroUsize::new(4_096).expect("4096 is not 0"),
+            busy_lanes_max: NonZeroUsize::new(3).expect("3 is not 0"),
         }
     }
 }

@@ -18,6 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +42,6 @@ pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A lane as the reader knows it.
 pub(crate) struct LaneHandle {
     pub(crate) epoch: i64,
-    pub(crate) generation: u64,
     pub(crate) buffer: Sender,
     pub(crate) state: Arc<LaneState>,
     pub(crate) stop: CancellationToken,
@@ -64,6 +64,7 @@ pub(crate) struct Group {
     pub(crate) health: Arc<Health>,
     runtime: Handle,
     claims: Claims,
+    turns: Arc<Semaphore>,
     commands: commands::Sender<Command>,
     /// Locked by the reader's thread alone: poll runs the callback on it.
     lanes: Mutex<Lanes>,
@@ -110,8 +111,9 @@ impl Group {
         commands: commands::Sender<Command>,
     ) -> Group {
         let claims = Claims::new(config.clone(), health.postgres.clone(), runtime.clone());
+        let turns = Arc::new(Semaphore::new(config.bounds.busy_lanes_max.get()));
         let (lanes, topic_id, unclaimable) = Default::default();
-        Group { config, health, runtime, claims, commands, lanes, topic_id, unclaimable }
+        Group { config, health, runtime, claims, turns, commands, lanes, topic_id, unclaimable }
     }
 
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -218,9 +220,10 @@ impl Group {
             commands: self.commands.clone(),
             stop: stop.clone(),
             state: state.clone(),
+            turns: self.turns.clone(),
         };
         let task = Some(self.runtime.spawn(lane::run(parts)));
-        LaneHandle { epoch, generation: 0, buffer: sender, state, stop, task, paused: false, mirrored }
+        LaneHandle { epoch, buffer: sender, state, stop, task, paused: false, mirrored }
     }
 
     /// Ends the lanes of these partitions: their batch in flight is finished, what waits in their buffers is let go.

@@ -3,6 +3,8 @@
 //! It takes records from its buffer, judges them in batches and writes each batch behind its fence. Whatever goes
 //! wrong is answered by the error's remedy; the records of a batch are let go only once they are committed.
 
+mod bisect;
+
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,11 +19,13 @@ use millrace_store::load;
 use millrace_store::rows::{Fence, Stood};
 use millrace_store::write::{self, Written};
 use millrace_wire::schemas::SchemaTable;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::availability::Availability;
 use crate::buffer::{Delivered, LaneState, Receiver};
 use crate::config::WorkerConfig;
+use crate::flow::balances::Noted;
 use crate::flow::books::{Entry, Memory};
 use crate::flow::contiguity::{Contiguity, Step};
 use crate::flow::decode::{Decoded, Record, decode};
@@ -34,6 +38,8 @@ use crate::session::{Session, Stopped, pause, waits};
 const LOOK_UPS_MAX: u32 = 5;
 /// How often a lane looks whether something was parked for too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// A lane behind which this much waits has a backlog.
+const BACKLOG_BYTES: usize = 256 << 10;
 /// How many payments one sweep takes.
 const SWEEP_PAYMENTS_MAX: i64 = 500;
 
@@ -73,6 +79,8 @@ pub(crate) struct LaneParts {
     pub(crate) commands: commands::Sender<Command>,
     pub(crate) stop: CancellationToken,
     pub(crate) state: Arc<LaneState>,
+    /// Shared by the lanes of this worker: see `turn`.
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 pub(crate) struct Lane {
@@ -90,6 +98,8 @@ pub(crate) struct Lane {
     state: Arc<LaneState>,
     /// When the oldest parked event is due, as far as this lane knows.
     due_at: Option<Micros>,
+    noted: Noted,
+    turns: Arc<Semaphore>,
 }
 
 type Batch = Vec<(Record, Decoded)>;
@@ -117,7 +127,7 @@ pub(crate) async fn run(parts: LaneParts) {
 
 impl Lane {
     fn new(parts: LaneParts) -> Lane {
-        let LaneParts { claim, config, postgres, inbox, commands, stop, state } = parts;
+        let LaneParts { claim, config, postgres, inbox, commands, stop, state, turns } = parts;
         Lane {
             contiguity: Contiguity::from(claim.next_offset),
             stands_at: claim.next_offset,
@@ -126,6 +136,8 @@ impl Lane {
             session: Session::new(config.database.clone(), postgres, stop.clone(), state.clone()),
             fence: claim.fence,
             due_at: Some(Micros(0)),
+            noted: Noted::UNKNOWN,
+            turns,
             inbox,
             commands,
             config,
@@ -148,7 +160,9 @@ impl Lane {
                 first = self.inbox.recv() => match first {
                     Some(first) => {
                         self.state.busy();
+                        let turn = self.turn().await?;
                         self.take(first).await?;
+                        drop(turn);
                     }
                     None => return Err(LaneEnd::Stopped),
                 },
@@ -156,6 +170,19 @@ impl Lane {
             }
             self.state.busy();
             self.expire_parked().await?;
+        }
+    }
+
+    /// A lane with a backlog waits for its turn; one that keeps up never does. All at once they would share two cores
+    /// and the same index pages, each with a batch in memory; in turns the batches are fewer, larger and quicker.
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, LaneEnd> {
+        if self.inbox.buffered_bytes() < BACKLOG_BYTES {
+            return Ok(None);
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(LaneEnd::Stopped),
+            turn = self.turns.clone().acquire_owned() => Ok(turn.ok()),
         }
     }
 
@@ -263,65 +290,6 @@ impl Lane {
         Box::pin(self.settle(work, refused))
     }
 
-    /// Finds the rows that the database refuses for a reason of their own, rejects their events, applies the rest.
-    async fn bisect(&mut self, work: Work<'_>, refused: &mut BTreeSet<EventId>) -> Result<(), LaneEnd> {
-        self.forget(work);
-        if let Work::Records(records) = work
-            && records.len() > 1
-        {
-            let (first, second) = records.split_at(records.len() / 2);
-            self.settle_part(Work::Records(first), refused).await?;
-            return self.settle_part(Work::Records(second), refused).await;
-        }
-        // One record, or none: what it moved may be more.
-        let suspects = match self.judged(work, refused, true).await? {
-            Ok(judged) => written_by(&judged).into_iter().filter(|id| !refused.contains(id)).collect::<Vec<_>>(),
-            Err(error) => return Err(LaneEnd::Halted(error.to_string())),
-        };
-        if suspects.is_empty() {
-            return Err(LaneEnd::Halted(format!(
-                "partition {}: the database refuses the batch at offset {} although no event of it is left to blame",
-                self.fence.partition, self.stands_at
-            )));
-        }
-        // Each in turn without what it moved: the first with which the batch fails is to blame. To refuse one alone would
-        // also help where it is only what drains the culprit.
-        for (index, suspect) in suspects.iter().enumerate() {
-            let later = &suspects[index + 1..];
-            match self.rehearse(work, &refused.iter().chain(later).copied().collect()).await? {
-                Ok(()) => {}
-                Err(error) if matches!(error.remedy(), Remedy::Bisect | Remedy::LookUp) => {
-                    refused.insert(*suspect);
-                    break;
-                }
-                // Not about the row: settled as any other failure, with what is known so far.
-                Err(_) => {
-                    self.session.drop_connection();
-                    break;
-                }
-            }
-        }
-        self.forget(work);
-        self.settle_part(work, refused).await
-    }
-
-    /// Whether the database takes the batch; nothing of it stands afterwards.
-    async fn rehearse(
-        &mut self,
-        work: Work<'_>,
-        refused: &BTreeSet<EventId>,
-    ) -> Result<Result<(), StoreError>, LaneEnd> {
-        let judged = match self.judged(work, refused, true).await? {
-            Ok(judged) => judged,
-            Err(error) => return Ok(Err(error)),
-        };
-        let connection = match self.session.connection().await? {
-            Ok(connection) => connection,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(write::rehearse(connection, &self.fence, &judged.batch, &self.config.worker).await)
-    }
-
     /// One try: read, judge, write. The inner error says that nothing of it stands.
     async fn attempt(
         &mut self,
@@ -330,10 +298,11 @@ impl Lane {
         thorough: bool,
         began: Instant,
     ) -> Result<Result<(), StoreError>, LaneEnd> {
-        let judged = match self.judged(work, refused, thorough).await? {
+        let mut judged = match self.judged(work, refused, thorough).await? {
             Ok(judged) => judged,
             Err(error) => return Ok(Err(error)),
         };
+        judged.batch.balances = self.noted.next();
         if judged.batch.is_void() {
             return Ok(Ok(()));
         }
@@ -400,6 +369,7 @@ impl Lane {
     fn committed(&mut self, work: Work<'_>, judged: Judged, anything_refused: bool, began: Instant) {
         let Judged { batch, entries, .. } = judged;
         self.stands_at = batch.to;
+        self.noted = self.noted.after(&batch);
         self.state.stands_at(batch.to);
         self.state.progress();
         if !batch.parked.is_empty() {
@@ -481,12 +451,6 @@ impl Lane {
             pause(waits.next().unwrap_or(Duration::from_secs(3)), &self.stop).await?;
         }
     }
-}
-
-/// The events that leave a row of their own text when this batch is written, the last one last.
-fn written_by(judged: &Judged) -> Vec<EventId> {
-    let parked = judged.batch.parked.iter().map(|row| row.event_id);
-    parked.chain(judged.batch.applied.iter().map(|row| row.event.event_id)).collect()
 }
 
 fn micros(duration: Duration) -> i64 {

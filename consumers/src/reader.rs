@@ -16,12 +16,10 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use crate::buffer::Delivered;
 use crate::flow::backpressure::{Flow, Marks};
 use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, mirror};
 use crate::lane::{Command, LaneEnd};
 use crate::metrics as names;
-use crate::record;
 
 /// How long one claim may take outside the callback, where it holds up the other lanes' records.
 const LATE_CLAIM_DEADLINE: Duration = Duration::from_secs(2);
@@ -61,6 +59,8 @@ pub(crate) struct Reader {
     stop: CancellationToken,
     mirrored_at: Instant,
     alone_since: Option<Instant>,
+    /// Whether lanes may have taken records that were not handed over.
+    undelivered: bool,
 }
 
 impl Reader {
@@ -69,7 +69,14 @@ impl Reader {
         inbox: commands::Receiver<Command>,
         stop: CancellationToken,
     ) -> Reader {
-        Reader { consumer, inbox, stop, mirrored_at: Instant::now(), alone_since: Some(Instant::now()) }
+        Reader {
+            consumer,
+            inbox,
+            stop,
+            mirrored_at: Instant::now(),
+            alone_since: Some(Instant::now()),
+            undelivered: false,
+        }
     }
 
     /// Reads until told to stop, then ends every lane and leaves the group.
@@ -82,10 +89,12 @@ impl Reader {
                 self.round()?;
                 round_at = Instant::now() + ROUND_INTERVAL;
             }
-            match self.consumer.poll(POLL_TIMEOUT) {
-                Some(Ok(message)) => self.deliver(&message),
+            // What was read is handed over as soon as there is nothing more to read: a lone record waits for nobody.
+            let timeout = if self.undelivered { Duration::ZERO } else { POLL_TIMEOUT };
+            match self.consumer.poll(timeout) {
+                Some(Ok(message)) => self.undelivered |= self.deliver(&message),
                 Some(Err(error)) => self.failed(error)?,
-                None => {}
+                None => self.hand_over(),
             }
         }
         self.leave();
@@ -96,17 +105,23 @@ impl Reader {
         self.consumer.context()
     }
 
-    fn deliver(&self, message: &BorrowedMessage<'_>) {
-        let lanes = self.group().lanes();
-        let Some(lane) = lanes.running.get(&Partition(message.partition())) else { return };
-        let record = record::owned(message);
-        let bytes = record::bytes(&record);
-        lane.buffer.send(Delivered { generation: lane.generation, record, bytes });
+    /// Whether some lane took the record.
+    fn deliver(&self, message: &BorrowedMessage<'_>) -> bool {
+        let mut lanes = self.group().lanes();
+        let lane = lanes.running.get_mut(&Partition(message.partition()));
+        lane.map(|lane| lane.buffer.take(message)).is_some()
+    }
+
+    fn hand_over(&mut self) {
+        if std::mem::take(&mut self.undelivered) {
+            self.group().lanes().running.values_mut().for_each(|lane| lane.buffer.hand_over());
+        }
     }
 
     /// Looks after the lanes: what they ask for, what may be claimed now, which buffers are full, what to mirror.
     fn round(&mut self) -> Result<(), ReaderError> {
         self.group().health.reader_came_round();
+        self.hand_over();
         let unclaimable = self.group().unclaimable.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(why) = unclaimable {
             return Err(ReaderError::Unclaimable(why));
@@ -133,7 +148,7 @@ impl Reader {
         let group = self.group();
         let mut lanes = group.lanes();
         let Some(lane) = lanes.running.get_mut(&partition) else { return };
-        lane.generation += 1;
+        lane.buffer.next_generation();
         lane.paused = false;
         let mut list = TopicPartitionList::new();
         drop(list.add_partition_offset(&group.config.topic, partition.0, KafkaOffset::Offset(offset.0)));

@@ -4,7 +4,8 @@
 //! The order of the reads is that of the design's fast path: ids are looked up only where an event may have been
 //! applied before, and all of them only when a key said so.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use millrace_domain::book::{Book, Parked};
 use millrace_domain::content::ContentHash;
@@ -17,7 +18,7 @@ use millrace_store::rows::{ParkedRow, Stood};
 use millrace_wire::schemas::SchemaTable;
 use uuid::Uuid;
 
-use crate::flow::books::{Entry, Memory};
+use crate::flow::books::{ByPayment, Entry, Memory};
 use crate::flow::decode::decode;
 use crate::flow::judge::{Judged, Setting, Standing, Work, judge};
 
@@ -56,8 +57,8 @@ async fn read(
     memory: &mut Memory,
     setting: &Setting<'_>,
     work: Work<'_>,
-    needed: &BTreeSet<PaymentId>,
-) -> Result<(HashMap<PaymentId, Entry>, Standing), StoreError> {
+    needed: &[PaymentId],
+) -> Result<(ByPayment<Entry>, Standing), StoreError> {
     let missing: Vec<Uuid> = needed.iter().filter(|id| memory.get(**id).is_none()).map(|id| id.0).collect();
     let events: Vec<Uuid> = work.event_ids().iter().map(|id| id.0).collect();
     let stored = load::payments(connection, &missing).await?;
@@ -71,7 +72,7 @@ async fn read(
             waiting.entry(row.payment_id).or_default().push((parked_event(event, &row), row));
         }
     }
-    let mut read: HashMap<PaymentId, Entry> = stored
+    let mut read: ByPayment<Entry> = stored
         .into_iter()
         .map(|(id, payment)| {
             let Stood { version, last_sequence } =
@@ -87,7 +88,7 @@ async fn read(
         .collect();
     for (id, waiting) in waiting {
         // What a remembered payment has parked, it remembers too.
-        if needed.contains(&id) && memory.get(id).is_none() {
+        if needed.binary_search(&id).is_ok() && memory.get(id).is_none() {
             let entry = read.entry(id).or_default();
             entry.published = waiting.iter().map(|(_, row)| (row.event_id, row.record.published_at)).collect();
             let payment = std::mem::take(&mut entry.book).payment;
@@ -98,11 +99,7 @@ async fn read(
 }
 
 /// The payments as the batch begins with them. One that nobody has seen is not among them.
-fn at_hand(
-    memory: &mut Memory,
-    read: &HashMap<PaymentId, Entry>,
-    needed: &BTreeSet<PaymentId>,
-) -> HashMap<PaymentId, Entry> {
+fn at_hand(memory: &mut Memory, read: &ByPayment<Entry>, needed: &[PaymentId]) -> ByPayment<Entry> {
     let entry = |id: &PaymentId| memory.get(*id).or_else(|| read.get(id)).cloned().map(|entry| (*id, entry));
     needed.iter().filter_map(entry).collect()
 }
@@ -113,7 +110,7 @@ async fn look_up(connection: &mut Connection, standing: &mut Standing, ids: Vec<
     Ok(())
 }
 
-fn event_of(row: &ParkedRow) -> Result<Event, StoreError> {
+fn event_of(row: &ParkedRow) -> Result<Arc<Event>, StoreError> {
     let decoded = decode(row.position, &row.record, SchemaTable::built_in());
     decoded.content.map(|content| content.event).map_err(|refusal| {
         StoreError::Corrupt(format!(
@@ -123,6 +120,6 @@ fn event_of(row: &ParkedRow) -> Result<Event, StoreError> {
     })
 }
 
-fn parked_event(event: Event, row: &ParkedRow) -> Parked {
+fn parked_event(event: Arc<Event>, row: &ParkedRow) -> Parked {
     Parked { event, position: row.position, waits_for: row.reason, since: row.since }
 }

@@ -4,6 +4,7 @@
 //! to the lane.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::event::Event;
 use crate::ids::{EventId, Micros, Position};
@@ -16,7 +17,7 @@ use crate::table::{self, Verdict};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parked {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// Where its record stands.
     pub position: Position,
     /// What it waits for.
@@ -57,7 +58,7 @@ pub enum Numbering {
 #[derive(Clone, Debug)]
 pub struct Arrival {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// Where its record stands.
     pub position: Position,
     /// When the lane judges it: the start of its parking, if it is parked.
@@ -70,7 +71,7 @@ pub struct Arrival {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// Where its record stands.
     pub position: Position,
     /// Whether it was parked before: then its record was counted as parked, and this counts as drained.

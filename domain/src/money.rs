@@ -3,6 +3,7 @@
 //! Converting between currencies and formatting for a locale are left to others.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 /// The largest amount of one event, 2^53 - 1 minor units: what every JSON reader holds exactly.
 pub const AMOUNT_MINOR_MAX: i64 = (1 << 53) - 1;
@@ -18,8 +19,7 @@ impl Currency {
         if !bytes.iter().all(u8::is_ascii_uppercase) {
             return None;
         }
-        iso_currency::Currency::from_code(code)?.exponent()?;
-        Some(Currency(bytes))
+        KNOWN[place(bytes)].then_some(Currency(bytes))
     }
 
     /// The three-letter code.
@@ -34,6 +34,24 @@ impl Currency {
             .and_then(|e| u8::try_from(e).ok())
             .expect("from_code lets only currencies with an exponent in")
     }
+}
+
+const LETTERS: usize = 26;
+
+/// Which codes of three capitals are currencies: asked once for each event.
+static KNOWN: LazyLock<Box<[bool]>> = LazyLock::new(|| {
+    let has_exponent = |code: &[u8; 3]| {
+        let code = std::str::from_utf8(code).ok()?;
+        iso_currency::Currency::from_code(code)?.exponent()
+    };
+    let letter = |n: usize| b'A' + (n % LETTERS) as u8;
+    let codes = (0..LETTERS.pow(3)).map(|n| [letter(n / LETTERS / LETTERS), letter(n / LETTERS), letter(n)]);
+    codes.map(|code| has_exponent(&code).is_some()).collect()
+});
+
+/// The place of a code of three capitals among all such codes.
+fn place(code: [u8; 3]) -> usize {
+    code.iter().fold(0, |place, letter| place * LETTERS + usize::from(letter - b'A'))
 }
 
 impl fmt::Debug for Currency {

@@ -4,7 +4,7 @@
 //! apply is left to `table`, parked events to `book`.
 
 use crate::event::{Event, EventType, Kind};
-use crate::ids::{MerchantId, OperationId, UserId};
+use crate::ids::{EventId, MerchantId, OperationId, UserId};
 use crate::money::Currency;
 use crate::posting::Transfer;
 
@@ -159,6 +159,8 @@ pub struct Payment {
     pub last_sequence: i64,
     /// How many events were applied. 0: the payment is not known.
     pub version: i64,
+    /// The event that was applied first, by which all of them are found.
+    pub first_event_id: Option<EventId>,
 }
 
 impl Payment {
@@ -218,6 +220,7 @@ impl Payment {
     pub fn apply(&mut self, event: &Event, effect: &Effect) {
         self.counters = effect.counters;
         self.version += 1;
+        self.first_event_id.get_or_insert(event.event_id);
         if self.owner.is_none() {
             self.owner = Some(Owner { user_id: event.user_id.clone(), currency: event.currency });
         }

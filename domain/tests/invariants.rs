@@ -4,6 +4,7 @@
 //! rejected events again. Stored balances, offsets and proof rows are left to the tests of the store and of the lane.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use millrace_domain::book::{Arrival, Became, Book, Numbering, Outcome};
 use millrace_domain::event::{Draft, Event, Kind};
@@ -125,7 +126,7 @@ proptest! {
         let mut book = Book::new(state, []);
         let mut outcomes = Vec::new();
         let position = Position { partition: Partition(0), offset: Offset(i64::MAX) };
-        book.admit(Arrival { event, position, now: Micros(i64::MIN), numbering }, &mut outcomes);
+        book.admit(Arrival { event: event.into(), position, now: Micros(i64::MIN), numbering }, &mut outcomes);
         assert_limits(&book.payment);
         book.expire(Micros(limit), &mut outcomes);
         book.drain(&mut outcomes);
@@ -209,7 +210,7 @@ struct Run {
     /// Of each event that is neither applied nor parked: whether its number is used up by itself.
     rejected: HashMap<EventId, Numbering>,
     by_offset: BTreeMap<i64, Vec<Outcome>>,
-    applied: Vec<(i64, Event)>,
+    applied: Vec<(i64, Arc<Event>)>,
     transfers: Vec<Transfer>,
     offset: i64,
 }
@@ -257,7 +258,7 @@ impl Run {
         self.offset += 1;
         let position = Position { partition: Partition(3), offset: Offset(self.offset) };
         let mut outcomes = Vec::new();
-        self.book.admit(Arrival { event, position, now: Micros(self.offset), numbering }, &mut outcomes);
+        self.book.admit(Arrival { event: event.into(), position, now: Micros(self.offset), numbering }, &mut outcomes);
         self.note(outcomes);
     }
 

@@ -19,7 +19,7 @@ summed AS (
 violations AS (
     SELECT format('account %s, currency %s, partition %s: the balance is %s, its transfers add up to %s',
                   account, currency, partition, coalesce(b.amount_minor, 0), coalesce(s.amount_minor, 0)) AS example
-    FROM millrace.balance_stripes AS b
+    FROM millrace.balances_by_partition AS b
     FULL JOIN summed AS s USING (account, currency, partition)
     WHERE coalesce(b.amount_minor, 0) <> coalesce(s.amount_minor, 0)
 )

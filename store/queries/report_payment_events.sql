@@ -5,6 +5,6 @@ SELECT version, event_id, event_type, amount_minor, currency, operation_id, sequ
        partition, "offset", correlation_id, causation_id, metadata::text AS metadata,
        millrace.account_name(debit, merchant_id) AS debit_account,
        millrace.account_name(credit, merchant_id) AS credit_account
-FROM millrace.events
+FROM millrace.payment_events
 WHERE payment_id = $1
 ORDER BY version

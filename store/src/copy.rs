@@ -2,6 +2,8 @@
 //!
 //! Source: PostgreSQL manual, COPY, "Binary Format". sqlx carries the bytes but does not make them.
 
+use std::pin::Pin;
+
 use millrace_domain::ids::Micros;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -10,34 +12,60 @@ use crate::error::StoreError;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const NULL: i32 = -1;
+const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 /// Postgres counts from 2000-01-01, in microseconds.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// A moment that no timestamptz can hold, so that Postgres refuses it. i64::MIN itself would mean -infinity.
 const OUT_OF_RANGE: i64 = i64::MIN + 1;
 const OID_BYTEA: i32 = 17;
-/// How much is handed to the connection at once.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// Rows are sent when so many bytes have come together: Postgres works on them while the next are encoded, and no
+/// batch needs a large piece of memory of its own.
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// Rows on their way into one table.
+/// A boxed future: the compiler cannot prove that a future over any iterator may move between threads.
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+/// Sends rows into one table with this COPY statement; without rows, nothing is sent. `put` appends a row's columns.
+pub(crate) fn rows<'a, T: Send + 'a>(
+    connection: &'a mut PgConnection,
+    statement: &'a str,
+    columns: i16,
+    rows: impl IntoIterator<Item = T, IntoIter: Send + 'a>,
+    put: impl Fn(&mut CopyBuffer, T) + Send + 'a,
+) -> Sending<'a> {
+    let mut rows = rows.into_iter().peekable();
+    Box::pin(async move {
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let mut copy = connection.copy_in_raw(statement).await?;
+        let mut buffer = CopyBuffer::with_header();
+        for row in rows {
+            buffer.bytes.extend_from_slice(&columns.to_be_bytes());
+            put(&mut buffer, row);
+            if buffer.bytes.len() >= CHUNK_BYTES {
+                copy.send(buffer.bytes.as_slice()).await?;
+                buffer.bytes.clear();
+            }
+        }
+        buffer.bytes.extend_from_slice(&TRAILER);
+        copy.send(buffer.bytes.as_slice()).await?;
+        copy.finish().await?;
+        Ok(())
+    })
+}
+
+/// Rows on their way into one table, column after column.
 pub(crate) struct CopyBuffer {
     bytes: Vec<u8>,
-    columns: i16,
-    rows: u64,
 }
 
 impl CopyBuffer {
-    pub(crate) fn new(columns: i16, bytes_expected: usize) -> CopyBuffer {
-        let mut bytes = Vec::with_capacity(bytes_expected + 64);
-        bytes.extend_from_slice(SIGNATURE);
+    fn with_header() -> CopyBuffer {
+        let mut bytes = SIGNATURE.to_vec();
         // No flags, no header extension.
         bytes.extend_from_slice(&[0; 8]);
-        CopyBuffer { bytes, columns, rows: 0 }
-    }
-
-    pub(crate) fn row(&mut self) -> &mut Self {
-        self.rows += 1;
-        self.bytes.extend_from_slice(&self.columns.to_be_bytes());
-        self
+        CopyBuffer { bytes }
     }
 
     pub(crate) fn bytes(&mut self, value: &[u8]) -> &mut Self {
@@ -92,10 +120,10 @@ impl CopyBuffer {
     }
 
     /// bytea[], of one dimension.
-    pub(crate) fn bytes_array<'a>(&mut self, values: impl ExactSizeIterator<Item = Option<&'a [u8]>>) -> &mut Self {
+    pub(crate) fn bytes_array<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>> + Clone) -> &mut Self {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&NULL.to_be_bytes());
-        let count = values.len() as i32;
+        let count = values.clone().count() as i32;
         let dimensions = i32::from(count > 0);
         for word in [dimensions, 1, OID_BYTEA] {
             self.bytes.extend_from_slice(&word.to_be_bytes());
@@ -115,19 +143,5 @@ impl CopyBuffer {
     fn length(&mut self, bytes: usize) {
         let length = i32::try_from(bytes).expect("a Kafka record is far smaller than 2 GiB");
         self.bytes.extend_from_slice(&length.to_be_bytes());
-    }
-
-    /// Sends the rows with this COPY statement; without rows, nothing is sent.
-    pub(crate) async fn send(mut self, connection: &mut PgConnection, statement: &str) -> Result<(), StoreError> {
-        if self.rows == 0 {
-            return Ok(());
-        }
-        self.bytes.extend_from_slice(&(-1_i16).to_be_bytes());
-        let mut copy = connection.copy_in_raw(statement).await?;
-        for chunk in self.bytes.chunks(CHUNK_BYTES) {
-            copy.send(chunk).await?;
-        }
-        copy.finish().await?;
-        Ok(())
     }
 }

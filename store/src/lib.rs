@@ -11,6 +11,7 @@ pub mod lanes;
 pub mod load;
 pub mod months;
 mod nodelay;
+pub mod record;
 pub mod report;
 mod report_payment;
 pub mod rows;

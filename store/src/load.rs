@@ -13,7 +13,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use crate::error::StoreError;
-use crate::rows::{ParkedRow, RawRecord};
+use crate::record::RawRecord;
+use crate::rows::ParkedRow;
 
 /// A payment's row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,6 +80,7 @@ fn stored_payment(row: &PgRow) -> Result<StoredPayment, StoreError> {
         facts: Vec::new(),
         last_sequence: row.try_get("last_sequence")?,
         version: row.try_get("version")?,
+        first_event_id: row.try_get::<Option<Uuid>, _>("first_event_id")?.map(EventId),
     };
     Ok(StoredPayment { partition: Partition(row.try_get("partition")?), state })
 }
@@ -119,18 +121,15 @@ fn parked_row(row: &PgRow) -> Result<ParkedRow, StoreError> {
     let label: &str = row.try_get("reason")?;
     let names: Vec<Vec<u8>> = row.try_get("header_names")?;
     let values: Vec<Option<Vec<u8>>> = row.try_get("header_values")?;
+    let headers = names.iter().map(Vec::as_slice).zip(values.iter().map(Option::as_deref));
+    let published_at = row.try_get::<Option<i64>, _>("published_at")?.map(Micros);
     Ok(ParkedRow {
         event_id: EventId(row.try_get("event_id")?),
         payment_id: PaymentId(row.try_get("payment_id")?),
         position: Position { partition: Partition(row.try_get("partition")?), offset: Offset(row.try_get("offset")?) },
         reason: Parking::from_kind(label).ok_or_else(|| StoreError::Corrupt(format!("parked for {label:?}")))?,
         since: Micros(row.try_get("since")?),
-        record: RawRecord {
-            key: row.try_get("key")?,
-            value: row.try_get("value")?,
-            headers: names.into_iter().zip(values).collect(),
-            published_at: row.try_get::<Option<i64>, _>("published_at")?.map(Micros),
-        },
+        record: RawRecord::new(row.try_get("key")?, row.try_get("value")?, headers, published_at),
     })
 }
 

@@ -1,23 +1,14 @@
 //! What goes into the tables and comes out of them, as values.
 
+use std::sync::Arc;
+
 use millrace_domain::event::Event;
 use millrace_domain::ids::{EventId, Micros, Offset, Partition, PaymentId, Position};
 use millrace_domain::payment::Payment;
 use millrace_domain::posting::Transfer;
 use millrace_domain::reason::{Parking, Rejection};
 
-/// A Kafka record as it came, every byte of it.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct RawRecord {
-    /// The key.
-    pub key: Option<Vec<u8>>,
-    /// The value.
-    pub value: Option<Vec<u8>>,
-    /// The headers in their order. A name may be any bytes, and may come twice.
-    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    /// The record's timestamp, if it has one.
-    pub published_at: Option<Micros>,
-}
+use crate::record::RawRecord;
 
 /// A lane as its worker claimed it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,7 +40,7 @@ pub struct Counts {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AppliedRow {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     /// Where its record stands.
     pub position: Position,
     /// The record's timestamp.
@@ -150,9 +141,25 @@ pub struct Batch {
     pub rejected_parked: Vec<RejectedParked>,
     /// Records of the batch that are rejected.
     pub dead_letters: Vec<DeadLetterRow>,
+    /// What becomes of its changes of balances.
+    pub balances: Balances,
+}
+
+/// What becomes of a batch's net changes of balances.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Balances {
+    /// They are noted in one row.
+    Note,
+    /// They are folded into the stripes, with all that the lane noted before.
+    Fold,
 }
 
 impl Batch {
+    /// How many transfers it makes.
+    pub fn transfers(&self) -> usize {
+        self.applied.iter().filter(|row| row.transfer.is_some()).count()
+    }
+
     /// Whether it would write nothing: no record to account for, and nothing moved.
     pub fn is_void(&self) -> bool {
         self.from == self.to

@@ -2,17 +2,19 @@
 //!
 //! On any error the connection is given back as it is; the caller drops it unless `rollback` put it in order.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use millrace_domain::event::Event;
+use millrace_domain::money::Currency;
 use millrace_domain::posting::{Account, Transfer};
 use sqlx::Executor;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::copy::CopyBuffer;
+use crate::copy::{self, CopyBuffer};
 use crate::error::StoreError;
-use crate::rows::{AppliedRow, Batch, DeadLetterRow, Fence, ParkedRow, PaymentRow, RawRecord};
+use crate::record::RawRecord;
+use crate::rows::{AppliedRow, Balances, Batch, DeadLetterRow, Fence, ParkedRow, PaymentRow};
 
 /// How writing a batch ended.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ async fn statements(
     copy_parked(connection, &batch.parked).await?;
     repark(connection, batch).await?;
     copy_dead_letters(connection, &batch.dead_letters).await?;
-    add_to_balances(connection, fence, &batch.applied).await?;
+    change_balances(connection, fence, batch).await?;
     prove(connection, fence, batch, worker).await
 }
 
@@ -93,35 +95,33 @@ async fn move_fence(connection: &mut PgConnection, fence: &Fence, batch: &Batch)
     }
 }
 
-const EVENT_BYTES_TYPICAL: usize = 320;
-
 async fn copy_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {
-    let mut copy = CopyBuffer::new(20, applied.len() * EVENT_BYTES_TYPICAL);
-    for row in applied {
-        let event = &row.event;
-        copy.row()
-            .uuid(event.event_id.0)
-            .uuid(event.payment_id.0)
-            .int8(row.version)
-            .int8(row.position.offset.0)
-            .int8(event.amount_minor)
-            .moment(event.occurred_at)
-            .maybe(row.published_at, CopyBuffer::moment)
-            .maybe(event.sequence, CopyBuffer::int8)
-            .maybe(event.operation_id.map(|id| id.0), CopyBuffer::uuid)
-            .int4(row.position.partition.0)
-            .maybe(row.transfer.as_ref().map(|t| account_class(&t.debit)), CopyBuffer::bytes)
-            .maybe(row.transfer.as_ref().map(|t| account_class(&t.credit)), CopyBuffer::bytes)
-            .text(event.currency.code())
-            .text(event.event_type.as_str())
-            .text(event.user_id.as_str())
-            .maybe(event.merchant_id.as_ref().map(|m| m.as_str()), CopyBuffer::text)
-            .text(&event.source)
-            .maybe(event.correlation_id.as_deref(), CopyBuffer::text)
-            .maybe(event.causation_id.as_deref(), CopyBuffer::text);
-        metadata(&mut copy, event);
-    }
-    copy.send(connection, include_str!("../queries/copy_events.sql")).await
+    const COLUMNS: i16 = 20;
+    copy::rows(connection, include_str!("../queries/copy_events.sql"), COLUMNS, applied, put_event).await
+}
+
+fn put_event(copy: &mut CopyBuffer, row: &AppliedRow) {
+    let event = &row.event;
+    copy.uuid(event.event_id.0)
+        .uuid(event.payment_id.0)
+        .int8(row.version)
+        .int8(row.position.offset.0)
+        .int8(event.amount_minor)
+        .moment(event.occurred_at)
+        .maybe(row.published_at, CopyBuffer::moment)
+        .maybe(event.sequence, CopyBuffer::int8)
+        .maybe(event.operation_id.map(|id| id.0), CopyBuffer::uuid)
+        .int4(row.position.partition.0)
+        .maybe(row.transfer.as_ref().map(|t| account_class(&t.debit)), CopyBuffer::bytes)
+        .maybe(row.transfer.as_ref().map(|t| account_class(&t.credit)), CopyBuffer::bytes)
+        .text(event.currency.code())
+        .text(event.event_type.as_str())
+        .text(event.user_id.as_str())
+        .maybe(event.merchant_id.as_ref().map(|m| m.as_str()), CopyBuffer::text)
+        .text(&event.source)
+        .maybe(event.correlation_id.as_deref(), CopyBuffer::text)
+        .maybe(event.causation_id.as_deref(), CopyBuffer::text);
+    metadata(copy, event);
 }
 
 fn metadata(copy: &mut CopyBuffer, event: &Event) {
@@ -145,41 +145,43 @@ fn account_class(account: &Account) -> &'static [u8] {
 }
 
 async fn copy_operation_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {
-    let mut copy = CopyBuffer::new(5, 0);
-    for row in applied {
-        if let Some(operation_id) = row.event.operation_id {
-            copy.row()
-                .uuid(row.event.payment_id.0)
-                .uuid(operation_id.0)
-                .text(row.event.event_type.as_str())
-                .int8(row.event.amount_minor)
-                .int4(row.position.partition.0);
-        }
-    }
-    copy.send(connection, include_str!("../queries/copy_operation_events.sql")).await
+    const COLUMNS: i16 = 5;
+    let rows = applied.iter().filter_map(|row| Some((row, row.event.operation_id?)));
+    copy::rows(connection, include_str!("../queries/copy_operation_events.sql"), COLUMNS, rows, |copy, (row, id)| {
+        copy.uuid(row.event.payment_id.0)
+            .uuid(id.0)
+            .text(row.event.event_type.as_str())
+            .int8(row.event.amount_minor)
+            .int4(row.position.partition.0);
+    })
+    .await
 }
 
 async fn write_payments(connection: &mut PgConnection, fence: &Fence, rows: &[PaymentRow]) -> Result<(), StoreError> {
-    const PAYMENT_BYTES_TYPICAL: usize = 240;
+    const COLUMNS: i16 = 20;
     let fresh = rows.iter().filter(|row| row.stood.is_none());
-    let mut copy = CopyBuffer::new(19, rows.len() * PAYMENT_BYTES_TYPICAL);
-    for PaymentRow { payment_id, state, .. } in fresh {
-        let (c, owner) = (&state.counters, state.owner.as_ref());
-        copy.row().uuid(payment_id.0).int8(state.version).int8(state.last_sequence);
-        for counter in [c.authorized, c.captured, c.voided, c.refund_pending, c.refunded, c.disputed, c.lost, c.fees] {
-            copy.int8(counter);
-        }
-        copy.maybe(state.intended_minor, CopyBuffer::int8)
-            .int4(fence.partition.0)
-            .bool(state.declined)
-            .bool(state.credit)
-            .maybe(owner.map(|o| o.currency.code()), CopyBuffer::text)
-            .maybe(state.status().map(|s| s.as_str()), CopyBuffer::text)
-            .maybe(owner.map(|o| o.user_id.as_str()), CopyBuffer::text)
-            .maybe(state.merchant_id.as_ref().map(|m| m.as_str()), CopyBuffer::text);
-    }
-    copy.send(connection, include_str!("../queries/copy_payments.sql")).await?;
+    copy::rows(connection, include_str!("../queries/copy_payments.sql"), COLUMNS, fresh, |copy, row| {
+        put_payment(copy, fence, row);
+    })
+    .await?;
     update_payments(connection, fence, rows).await
+}
+
+fn put_payment(copy: &mut CopyBuffer, fence: &Fence, PaymentRow { payment_id, state, .. }: &PaymentRow) {
+    let (c, owner) = (&state.counters, state.owner.as_ref());
+    copy.uuid(payment_id.0).int8(state.version).int8(state.last_sequence);
+    for counter in [c.authorized, c.captured, c.voided, c.refund_pending, c.refunded, c.disputed, c.lost, c.fees] {
+        copy.int8(counter);
+    }
+    copy.maybe(state.intended_minor, CopyBuffer::int8)
+        .int4(fence.partition.0)
+        .bool(state.declined)
+        .bool(state.credit)
+        .maybe(owner.map(|o| o.currency.code()), CopyBuffer::text)
+        .maybe(state.status().map(|s| s.as_str()), CopyBuffer::text)
+        .maybe(owner.map(|o| o.user_id.as_str()), CopyBuffer::text)
+        .maybe(state.merchant_id.as_ref().map(|m| m.as_str()), CopyBuffer::text)
+        .maybe(state.first_event_id.map(|id| id.0), CopyBuffer::uuid);
 }
 
 async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[PaymentRow]) -> Result<(), StoreError> {
@@ -216,6 +218,7 @@ async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[P
         .bind(states().map(|s| s.status().map(|status| status.as_str())).collect::<Vec<Option<&str>>>())
         .bind(states().map(|s| Some(s.owner.as_ref()?.user_id.as_str())).collect::<Vec<Option<&str>>>())
         .bind(states().map(|s| s.merchant_id.as_ref().map(|m| m.as_str())).collect::<Vec<Option<&str>>>())
+        .bind(states().map(|s| s.first_event_id.map(|id| id.0)).collect::<Vec<Option<Uuid>>>())
         .execute(connection)
         .await?;
     if updated.rows_affected() != standing.len() as u64 {
@@ -225,26 +228,25 @@ async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[P
 }
 
 async fn copy_parked(connection: &mut PgConnection, parked: &[ParkedRow]) -> Result<(), StoreError> {
-    let mut copy = CopyBuffer::new(11, 0);
-    for row in parked {
-        copy.row()
-            .uuid(row.event_id.0)
+    const COLUMNS: i16 = 11;
+    copy::rows(connection, include_str!("../queries/copy_parked.sql"), COLUMNS, parked, |copy, row| {
+        copy.uuid(row.event_id.0)
             .uuid(row.payment_id.0)
             .int4(row.position.partition.0)
             .int8(row.position.offset.0)
             .text(row.reason.kind())
             .moment(row.since)
             .maybe(row.record.published_at, CopyBuffer::moment);
-        whole_record(&mut copy, &row.record);
-    }
-    copy.send(connection, include_str!("../queries/copy_parked.sql")).await
+        whole_record(copy, &row.record);
+    })
+    .await
 }
 
 fn whole_record(copy: &mut CopyBuffer, record: &RawRecord) {
-    copy.maybe(record.key.as_deref(), CopyBuffer::bytes)
-        .maybe(record.value.as_deref(), CopyBuffer::bytes)
-        .bytes_array(record.headers.iter().map(|(name, _)| Some(name.as_slice())))
-        .bytes_array(record.headers.iter().map(|(_, value)| value.as_deref()));
+    copy.maybe(record.key(), CopyBuffer::bytes)
+        .maybe(record.value(), CopyBuffer::bytes)
+        .bytes_array(record.headers().map(|(name, _)| Some(name)))
+        .bytes_array(record.headers().map(|(_, value)| value));
 }
 
 async fn unpark(connection: &mut PgConnection, batch: &Batch) -> Result<(), StoreError> {
@@ -281,12 +283,11 @@ async fn reject_parked(connection: &mut PgConnection, batch: &Batch) -> Result<(
 }
 
 async fn copy_dead_letters(connection: &mut PgConnection, letters: &[DeadLetterRow]) -> Result<(), StoreError> {
-    let mut copy = CopyBuffer::new(13, 0);
-    for row in letters {
+    const COLUMNS: i16 = 13;
+    copy::rows(connection, include_str!("../queries/copy_dead_letters.sql"), COLUMNS, letters, |copy, row| {
         // Text of Postgres holds no NUL; the record itself is kept as bytes.
         let detail = row.detail.as_ref().map(|d| d.replace('\0', "\u{fffd}"));
-        copy.row()
-            .int4(row.position.partition.0)
+        copy.int4(row.position.partition.0)
             .int8(row.position.offset.0)
             .text(row.reason.kind())
             .maybe(detail.as_deref(), CopyBuffer::text)
@@ -295,24 +296,22 @@ async fn copy_dead_letters(connection: &mut PgConnection, letters: &[DeadLetterR
             .bool(row.number_used)
             .bool(false)
             .maybe(row.record.published_at, CopyBuffer::moment);
-        whole_record(&mut copy, &row.record);
-    }
-    copy.send(connection, include_str!("../queries/copy_dead_letters.sql")).await
+        whole_record(copy, &row.record);
+    })
+    .await
 }
 
-async fn add_to_balances(
-    connection: &mut PgConnection,
-    fence: &Fence,
-    applied: &[AppliedRow],
-) -> Result<(), StoreError> {
-    let net = net_changes(applied.iter().filter_map(|row| row.transfer.as_ref()));
-    if net.is_empty() {
-        return Ok(());
-    }
+async fn change_balances(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), StoreError> {
+    let net = net_changes(batch.applied.iter().filter_map(|row| row.transfer.as_ref()));
+    let statement = match batch.balances {
+        Balances::Fold => include_str!("../queries/fold_balances.sql"),
+        Balances::Note if net.is_empty() => return Ok(()),
+        Balances::Note => include_str!("../queries/note_balances.sql"),
+    };
     let accounts: Vec<String> = net.keys().map(|(account, _)| account.to_string()).collect();
     let currencies: Vec<&str> = net.keys().map(|(_, currency)| currency.code()).collect();
     let amounts: Vec<String> = net.values().map(i128::to_string).collect();
-    sqlx::query(include_str!("../queries/add_to_balances.sql"))
+    sqlx::query(statement)
         .bind(fence.partition.0)
         .bind(accounts)
         .bind(currencies)
@@ -325,8 +324,8 @@ async fn add_to_balances(
 /// Debits minus credits by account and currency. An account whose changes cancel out stays in: it exists from now on.
 fn net_changes<'a>(
     transfers: impl Iterator<Item = &'a Transfer>,
-) -> BTreeMap<(&'a Account, millrace_domain::money::Currency), i128> {
-    let mut net = BTreeMap::new();
+) -> HashMap<(&'a Account, Currency), i128, foldhash::fast::RandomState> {
+    let mut net = HashMap::default();
     for transfer in transfers {
         let amount = i128::from(transfer.amount_minor);
         *net.entry((&transfer.debit, transfer.currency)).or_insert(0) += amount;

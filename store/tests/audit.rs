@@ -83,6 +83,7 @@ const BREAKS: &[(&str, &[&str])] = &[
     // Payments.
     ("UPDATE millrace.payments SET version = version + 1 WHERE status = 'credit'", &["payment_versions"]),
     ("UPDATE millrace.events SET version = 7 WHERE event_type = 'fee.charged'", &["payment_versions"]),
+    ("UPDATE millrace.payments SET first_event_id = payment_id WHERE status = 'credit'", &["payment_versions"]),
     ("UPDATE millrace.payments SET fees = fees + 1 WHERE fees = 10", &["payment_fold"]),
     ("UPDATE millrace.payments SET intended = 999 WHERE intended = 1000", &["payment_fold"]),
     ("UPDATE millrace.payments SET authorized = 151 WHERE authorized = 150", &["payment_fold"]),

@@ -14,7 +14,7 @@ use millrace_domain::ids::{Offset, Partition};
 use millrace_store::connect::{self, Connection};
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::lanes::{self, ClaimRequest, LostCommit};
-use millrace_store::rows::{Batch, Fence, Stood};
+use millrace_store::rows::{Balances, Batch, Fence, Stood};
 use millrace_store::write::{self, Written};
 use millrace_store::{load, months};
 use sqlx::AssertSqlSafe;
@@ -39,7 +39,7 @@ async fn everything(connection: &mut Connection) -> String {
         (SELECT string_agg(e::text, ' ' ORDER BY e.event_id) FROM millrace.events AS e),
         (SELECT string_agg(p::text, ' ' ORDER BY p.payment_id) FROM millrace.payments AS p),
         (SELECT string_agg(o::text, ' ' ORDER BY o::text) FROM millrace.operation_events AS o),
-        (SELECT string_agg(s::text, ' ' ORDER BY s::text) FROM millrace.balance_stripes AS s),
+        (SELECT string_agg(s::text, ' ' ORDER BY s::text) FROM millrace.balances_by_partition AS s),
         (SELECT string_agg(p::text, ' ' ORDER BY p.event_id) FROM millrace.parked AS p),
         (SELECT string_agg(d::text, ' ' ORDER BY d.dead_letter_id) FROM millrace.dead_letters AS d))";
     sqlx::query_scalar(query).fetch_one(connection).await.unwrap()
@@ -250,7 +250,8 @@ async fn the_schema_is_made_once_however_many_ask() {
     });
     let mut connection = test.connect().await;
     connect::migrate(&mut connection).await.unwrap();
-    assert_eq!(number(&mut connection, "SELECT count(*) FROM millrace.schema_migrations").await, 1);
+    let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM millrace.schema_migrations").await, files as i64);
 }
 
 /// Stands for checking at compile time: a build then needs no database, and a query that does not fit the schema fails
@@ -275,4 +276,37 @@ async fn every_query_fits_the_schema() {
         prepared += 1;
     }
     assert!(prepared > 50, "only {prepared} queries found in {}", directory.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balances_are_right_at_every_commit_whether_changes_are_noted_or_folded() {
+    let test = TestDatabase::migrated().await;
+    let mut connection = test.connect().await;
+    let mut lane = Lane::claim(&mut connection, 0, 0).await;
+    for (payment, balances, noted) in [
+        (1_u8, Balances::Note, 1),
+        (2, Balances::Note, 2),
+        (3, Balances::Fold, 0),
+        (4, Balances::Fold, 0),
+        (5, Balances::Note, 1),
+    ] {
+        let charged = lane.judge(&[Some(event(u16::from(payment), payment, PaymentCharged, 100))]);
+        lane.commit(&mut connection, Batch { balances, ..charged }).await;
+        let held: Vec<(String, String)> =
+            sqlx::query_as("SELECT account, amount_minor::text FROM millrace.balances ORDER BY account")
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        let total = i64::from(payment) * 100;
+        let wanted = [
+            ("merchant_payable:shop".to_owned(), (-total).to_string()),
+            ("psp_receivable".to_owned(), total.to_string()),
+        ];
+        assert_eq!(held, wanted, "after {balances:?}");
+        let notes: i64 = sqlx::query_scalar("SELECT count(*) FROM millrace.balance_changes")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(notes, noted, "after {balances:?}");
+    }
 }

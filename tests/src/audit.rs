@@ -80,7 +80,7 @@ const RULES: &[(&str, &str)] = &[
              GROUP BY account, currency, partition)
          SELECT format('%s %s of partition %s: stored %s, its transfers say %s', account, currency, partition,
                        s.amount_minor, m.amount)
-         FROM millrace.balance_stripes s FULL JOIN moved m USING (account, currency, partition)
+         FROM millrace.balances_by_partition s FULL JOIN moved m USING (account, currency, partition)
          WHERE s.amount_minor IS DISTINCT FROM m.amount",
     ),
     (

@@ -243,7 +243,7 @@ impl Core {
         }
         let position = Position { partition: Partition(partition), offset: Offset(offset) };
         let id = event.payment_id;
-        let arrival = Arrival { event, position, now, numbering: Numbering::Judged };
+        let arrival = Arrival { event: event.into(), position, now, numbering: Numbering::Judged };
         self.with_book(partition, id, |book, outcomes| book.admit(arrival, outcomes))
     }
 

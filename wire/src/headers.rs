@@ -46,17 +46,32 @@ pub fn of(event: &Event) -> Vec<(&'static str, String)> {
     headers
 }
 
+/// What a header must agree with.
+type Agrees = fn(&Event, &str) -> bool;
+
+/// The headers that are judged.
+const JUDGED: [(&str, Agrees); 5] = [
+    (CE_ID, |event, text| is_uuid(text, event.event_id.0)),
+    (CE_TYPE, |event, text| text == event.event_type.as_str()),
+    (CE_SOURCE, |event, text| text == &*event.source),
+    (CE_TIME, |event, text| json::parse_rfc3339(text).is_some_and(|t| t == event.occurred_at)),
+    (CE_SUBJECT, |event, text| is_uuid(text, event.payment_id.0)),
+];
+
+/// Most publishers spell an id as we do, and comparing is quicker than reading.
+fn is_uuid(text: &str, id: Uuid) -> bool {
+    let mut chars = [0; uuid::fmt::Hyphenated::LENGTH];
+    *text == *id.hyphenated().encode_lower(&mut chars) || Uuid::try_parse(text).is_ok_and(|found| found == id)
+}
+
 /// Refuses headers that contradict the event. Values are compared, not their spelling.
-pub fn check<'a>(event: &Event, headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>) -> Result<(), Refusal> {
-    for (name, value) in headers {
-        let agrees: fn(&Event, &str) -> bool = match name {
-            CE_ID => |event, text| Uuid::try_parse(text).is_ok_and(|id| id == event.event_id.0),
-            CE_TYPE => |event, text| text == event.event_type.as_str(),
-            CE_SOURCE => |event, text| text == &*event.source,
-            CE_TIME => |event, text| json::parse_rfc3339(text).is_some_and(|t| t == event.occurred_at),
-            CE_SUBJECT => |event, text| Uuid::try_parse(text).is_ok_and(|id| id == event.payment_id.0),
-            _ => continue,
-        };
+pub fn check<'a, N: AsRef<[u8]>>(
+    event: &Event,
+    headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
+) -> Result<(), Refusal> {
+    for (found, value) in headers {
+        let judged = JUDGED.iter().find(|(name, _)| name.as_bytes() == found.as_ref());
+        let Some((name, agrees)) = judged else { continue };
         let text = value.and_then(|bytes| std::str::from_utf8(bytes).ok());
         if !text.is_some_and(|text| agrees(event, text)) {
             let found = value.map_or("nothing".into(), |v| shown(&String::from_utf8_lossy(v)));

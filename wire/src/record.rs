@@ -30,10 +30,10 @@ impl Refusal {
 }
 
 /// Decodes a record's value and checks its headers and key against it.
-pub fn decode<'a>(
+pub fn decode<'a, N: AsRef<[u8]>>(
     key: Option<&[u8]>,
     value: Option<&[u8]>,
-    headers: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
+    headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
     schemas: &SchemaTable,
 ) -> Result<Event, Refusal> {
     let value =

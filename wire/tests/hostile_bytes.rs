@@ -82,7 +82,7 @@ fn a_schema_id_that_is_not_in_the_table_is_unknown_schema() {
 
 #[test]
 fn a_record_without_a_value_is_malformed() {
-    let refusal = record::decode(Some(b"u"), None, [], SchemaTable::built_in()).expect_err("a tombstone");
+    let refusal = record::decode::<&str>(Some(b"u"), None, [], SchemaTable::built_in()).expect_err("a tombstone");
     assert_eq!(refusal.reason, Rejection::Malformed);
     assert!(refusal.detail.contains("no value"), "{refusal}");
 }

@@ -69,6 +69,10 @@ pub struct WorkerArgs {
     /// How many payments each lane remembers.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().remembered_payments_max)]
     remembered_payments_max: NonZeroUsize,
+    /// How many lanes with a backlog work on a batch at the same time: about the cores that Postgres has for this worker,
+    /// and one more. Lanes that keep up are not held back.
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().busy_lanes_max)]
+    busy_lanes_max: NonZeroUsize,
     /// A librdkafka property for this worker's consumer, such as client.rack=rack-1. May be given many times. This build
     /// has no TLS and no SASL.
     #[arg(long = "kafka", value_name = "NAME=VALUE", value_parser = property)]
@@ -169,6 +173,7 @@ fn config(args: WorkerArgs, connection: &Connection) -> anyhow::Result<WorkerCon
             batch_records_max: args.batch_records_max,
             buffer_bytes_max: args.buffer_mib_max << 20,
             remembered_payments_max: args.remembered_payments_max,
+            busy_lanes_max: args.busy_lanes_max,
             ..Bounds::default()
         },
         kafka_properties: args.kafka_properties,

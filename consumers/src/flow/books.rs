@@ -3,13 +3,20 @@
 //! While a lane holds its fence, its memory of a payment that it owns is as good as the row. Losing the fence, or any
 //! doubt, empties it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use millrace_domain::book::Book;
 use millrace_domain::ids::{EventId, Micros, Partition, PaymentId};
 use millrace_store::rows::Stood;
+
+/// Values by payment. Ids come from publishers: the hash is quick, and seeded anew in each process.
+pub type ByPayment<T> = HashMap<PaymentId, T, foldhash::fast::RandomState>;
+/// Values by event.
+pub type ByEvent<T> = HashMap<EventId, T, foldhash::fast::RandomState>;
+/// Events, each once.
+pub type EventIds = HashSet<EventId, foldhash::fast::RandomState>;
 
 /// A payment with more parked events than this is not remembered: it is read anew for each batch.
 const REMEMBERED_PARKED_MAX: usize = 64;

@@ -2,7 +2,8 @@
 //!
 //! Rule 2 is judged here, rules 3 to 8 by `domain::book`. Reading and writing are left to the lane.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use millrace_domain::book::{Arrival, Became, Numbering, Outcome};
 use millrace_domain::content::ContentHash;
@@ -11,11 +12,12 @@ use millrace_domain::ids::{EventId, Micros, Offset, Partition, PaymentId, Positi
 use millrace_domain::reason::Rejection;
 use millrace_domain::window::AcceptedWindow;
 use millrace_store::load::RedrivenFrom;
+use millrace_store::record::RawRecord;
 use millrace_store::rows::{
-    AppliedRow, Batch, Counts, DeadLetterRow, ParkedRow, PaymentRow, RawRecord, RejectedParked, Stood,
+    AppliedRow, Balances, Batch, Counts, DeadLetterRow, ParkedRow, PaymentRow, RejectedParked, Stood,
 };
 
-use super::books::Entry;
+use super::books::{ByEvent, ByPayment, Entry, EventIds};
 use super::decode::{Content, Decoded, Record};
 
 /// What holds for every record of a batch.
@@ -51,12 +53,15 @@ pub enum Work<'a> {
 }
 
 impl Work<'_> {
-    /// The payments that must be at hand, each once.
-    pub fn payments(&self) -> BTreeSet<PaymentId> {
-        match self {
+    /// The payments that must be at hand, each once, in order.
+    pub fn payments(&self) -> Vec<PaymentId> {
+        let mut ids: Vec<PaymentId> = match self {
             Work::Records(records) => contents(records).map(|c| c.event.payment_id).collect(),
-            Work::Expire { payments, .. } | Work::JudgeAgain { payments } => payments.iter().copied().collect(),
-        }
+            Work::Expire { payments, .. } | Work::JudgeAgain { payments } => payments.to_vec(),
+        };
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     /// The ids of the records' events.
@@ -77,7 +82,7 @@ impl Work<'_> {
 
     /// The ids that must be looked up among the applied ones before judging: an event of a payment that nobody has
     /// seen was hardly applied before, and the key catches it if it was.
-    pub fn likely_applied(&self, entries: &HashMap<PaymentId, Entry>) -> Vec<EventId> {
+    pub fn likely_applied(&self, entries: &ByPayment<Entry>) -> Vec<EventId> {
         let known = |id: PaymentId| entries.get(&id).is_some_and(|e| e.book.payment.is_known());
         match self {
             Work::Records(records) => {
@@ -96,11 +101,11 @@ fn contents(records: &[(Record, Decoded)]) -> impl Iterator<Item = &Content> {
 #[derive(Clone, Default, Debug)]
 pub struct Standing {
     /// What stands under an id, applied or parked.
-    pub hashes: HashMap<EventId, ContentHash>,
+    pub hashes: ByEvent<ContentHash>,
     /// The ids that were looked up among the applied ones.
-    pub looked_up: HashSet<EventId>,
+    pub looked_up: EventIds,
     /// The dead letters that redriven records of the batch name.
-    pub redriven_from: HashMap<i64, RedrivenFrom>,
+    pub redriven_from: std::collections::HashMap<i64, RedrivenFrom>,
 }
 
 /// A judged batch.
@@ -109,7 +114,7 @@ pub struct Judged {
     /// What to write.
     pub batch: Batch,
     /// The payments after it.
-    pub entries: HashMap<PaymentId, Entry>,
+    pub entries: ByPayment<Entry>,
     /// Events that did not apply and were not looked up: one that was applied before is a duplicate, and the batch
     /// must be judged again with these looked up.
     pub unsure: Vec<EventId>,
@@ -120,7 +125,7 @@ pub fn judge(
     setting: &Setting<'_>,
     work: Work<'_>,
     from: Offset,
-    mut entries: HashMap<PaymentId, Entry>,
+    mut entries: ByPayment<Entry>,
     standing: &Standing,
 ) -> Judged {
     entries.values_mut().for_each(|entry| refuse(entry, setting.refused));
@@ -147,9 +152,9 @@ pub fn judge(
 struct Desk<'a> {
     setting: &'a Setting<'a>,
     standing: &'a Standing,
-    entries: HashMap<PaymentId, Entry>,
-    /// What the batch itself changed about ids: some hash stands, or none any more.
-    changed: HashMap<EventId, Option<ContentHash>>,
+    entries: ByPayment<Entry>,
+    /// What the batch itself changed about ids: this event stands, or none any more. Hashed only when it is compared.
+    changed: ByEvent<Option<Arc<Event>>>,
     counts: Counts,
     applied: Vec<AppliedRow>,
     /// Parked by this batch and still parked.
@@ -162,12 +167,12 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    fn new(setting: &'a Setting<'a>, standing: &'a Standing, entries: HashMap<PaymentId, Entry>) -> Desk<'a> {
+    fn new(setting: &'a Setting<'a>, standing: &'a Standing, entries: ByPayment<Entry>) -> Desk<'a> {
         Desk {
             setting,
             standing,
             entries,
-            changed: HashMap::new(),
+            changed: ByEvent::default(),
             counts: Counts::default(),
             applied: Vec::new(),
             parked: BTreeMap::new(),
@@ -200,11 +205,11 @@ impl<'a> Desk<'a> {
     fn rule_2(&self, content: &Content) -> Option<RuleTwo> {
         let id = content.event.event_id;
         let standing = match self.changed.get(&id) {
-            Some(hash) => *hash,
+            Some(event) => event.as_deref().map(ContentHash::of),
             None => self.standing.hashes.get(&id).copied(),
         };
         match standing {
-            Some(hash) if hash == content.hash => Some(RuleTwo::Duplicate),
+            Some(hash) if hash == ContentHash::of(&content.event) => Some(RuleTwo::Duplicate),
             Some(_) => Some(RuleTwo::Reject(
                 Rejection::IdConflict,
                 "an event with this id and other content was applied or parked before".into(),
@@ -233,7 +238,7 @@ impl<'a> Desk<'a> {
             if outcome.drained {
                 self.drained(outcome);
             } else {
-                self.arrived(outcome, content.hash, &record.raw);
+                self.arrived(outcome, &record.raw);
             }
         }
     }
@@ -250,7 +255,7 @@ impl<'a> Desk<'a> {
     fn numbering(&self, content: &Content, raw: &RawRecord) -> Numbering {
         let letter = content.redriven_from.and_then(|id| self.standing.redriven_from.get(&id));
         match letter {
-            Some(letter) if letter.number_used && letter.value == raw.value => Numbering::UsedByItself,
+            Some(letter) if letter.number_used && letter.value.as_deref() == raw.value() => Numbering::UsedByItself,
             _ => Numbering::Judged,
         }
     }
@@ -262,7 +267,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The disposition of a record of this batch.
-    fn arrived(&mut self, outcome: Outcome, hash: ContentHash, raw: &RawRecord) {
+    fn arrived(&mut self, outcome: Outcome, raw: &RawRecord) {
         let Outcome { event, position, became, .. } = outcome;
         let id = event.event_id;
         if !matches!(became, Became::Applied { .. }) {
@@ -271,13 +276,13 @@ impl<'a> Desk<'a> {
         match became {
             Became::Applied { version, transfer } => {
                 self.counts.applied += 1;
-                self.changed.insert(id, Some(hash));
+                self.changed.insert(id, Some(event.clone()));
                 self.applied.push(AppliedRow { event, position, published_at: raw.published_at, version, transfer });
             }
             Became::Duplicate => self.counts.duplicate += 1,
             Became::Parked(reason) => {
                 self.counts.parked += 1;
-                self.changed.insert(id, Some(hash));
+                self.changed.insert(id, Some(event.clone()));
                 let payment_id = event.payment_id;
                 self.entry(payment_id).published.insert(id, raw.published_at);
                 let since = self.setting.now;
@@ -308,7 +313,7 @@ impl<'a> Desk<'a> {
         match became {
             Became::Applied { version, transfer } => {
                 self.counts.drained_applied += 1;
-                self.changed.insert(id, Some(ContentHash::of(&event)));
+                self.changed.insert(id, Some(event.clone()));
                 self.applied.push(AppliedRow { event, position, published_at, version, transfer });
                 self.unpark(id, fresh);
             }
@@ -425,6 +430,7 @@ impl<'a> Desk<'a> {
             unparked: self.unparked,
             rejected_parked: self.rejected_parked,
             dead_letters: self.dead_letters,
+            balances: Balances::Note,
         };
         Judged { batch, entries: self.entries, unsure: self.unsure }
     }

@@ -1,6 +1,7 @@
 //! The pure part of a lane: which records come next, what becomes of them, how much may wait.
 
 pub mod backpressure;
+pub mod balances;
 pub mod books;
 pub mod contiguity;
 pub mod decode;

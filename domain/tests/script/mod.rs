@@ -21,6 +21,7 @@
 //! Rules 1 and 2 are left to `wire` and to the lane.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use millrace_domain::book::{Arrival, Became, Book, Numbering, Outcome, Parked};
 use millrace_domain::event::{Draft, Event, EventType};
@@ -98,7 +99,7 @@ impl Stage {
         let position = Position { partition: Partition(7), offset: Offset(self.records) };
         let now = self.now.unwrap_or(Micros(0));
         let mut outcomes = Vec::new();
-        self.book.admit(Arrival { event, position, now, numbering }, &mut outcomes);
+        self.book.admit(Arrival { event: event.into(), position, now, numbering }, &mut outcomes);
         self.compare(&outcomes, wanted, FirstIs::TheEventItself)
     }
 
@@ -219,7 +220,7 @@ fn counter<'a>(counters: &'a mut Counters, name: &str) -> &'a mut i64 {
 
 fn known_by_now(mut parked: Parked) -> Parked {
     if let Some(name) = parked.event.event_type.as_str().strip_prefix("not-yet:") {
-        parked.event.event_type = EventType::from_name(name);
+        Arc::make_mut(&mut parked.event).event_type = EventType::from_name(name);
     }
     parked
 }

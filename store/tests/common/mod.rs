@@ -17,8 +17,9 @@ use millrace_domain::window::AcceptedWindow;
 use millrace_store::connect::{self, Connection, Database};
 use millrace_store::lanes::{self, ClaimRequest};
 use millrace_store::months;
+use millrace_store::record::RawRecord;
 use millrace_store::rows::{
-    AppliedRow, Batch, Counts, DeadLetterRow, Fence, ParkedRow, PaymentRow, RawRecord, RejectedParked, Stood,
+    AppliedRow, Balances, Batch, Counts, DeadLetterRow, Fence, ParkedRow, PaymentRow, RejectedParked, Stood,
 };
 use millrace_store::write::{self, Written};
 use sqlx::AssertSqlSafe;
@@ -184,7 +185,8 @@ impl Lane {
                 None => desk.reject(position, None, Rejection::Malformed, false),
                 Some(event) if !self.seen.insert(event.event_id) => desk.batch.counts.duplicate += 1,
                 Some(event) => {
-                    let arrival = Arrival { event: event.clone(), position, now: NOW, numbering: Numbering::Judged };
+                    let arrival =
+                        Arrival { event: event.clone().into(), position, now: NOW, numbering: Numbering::Judged };
                     let mut outcomes = Vec::new();
                     self.books.entry(event.payment_id).or_default().admit(arrival, &mut outcomes);
                     outcomes.into_iter().for_each(|outcome| desk.note(outcome));
@@ -241,6 +243,7 @@ pub fn empty_batch(from: Offset) -> Batch {
         unparked: vec![],
         rejected_parked: vec![],
         dead_letters: vec![],
+        balances: Balances::Fold,
     }
 }
 
@@ -300,12 +303,9 @@ impl Desk {
 }
 
 fn record_of(event: &Event) -> RawRecord {
-    RawRecord {
-        key: Some(event.user_id.as_str().as_bytes().to_vec()),
-        value: Some(vec![0, 1, 2]),
-        headers: vec![(b"ce_id".to_vec(), Some(event.event_id.to_string().into_bytes())), (vec![0xff], None)],
-        published_at: Some(NOW),
-    }
+    let id = event.event_id.to_string();
+    let headers: [(&[u8], Option<&[u8]>); 2] = [(b"ce_id", Some(id.as_bytes())), (b"\xff", None)];
+    RawRecord::new(Some(event.user_id.as_str().as_bytes()), Some(&[0, 1, 2]), headers, Some(NOW))
 }
 
 /// A ledger with something of everything: see the comments for where each payment ends.

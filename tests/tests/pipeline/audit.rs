@@ -63,8 +63,17 @@ async fn the_audit_finds_each_way_of_breaking_a_ledger() {
     worker.kill_9();
     assert_eq!(problems(&pipeline.ledger).await, Vec::<String>::new());
     assert_eq!(pipeline.differences(Default::default()).await, Vec::<String>::new());
-    let tables =
-        ["batches", "lanes", "events", "dead_letters", "parked", "balance_stripes", "payments", "operation_events"];
+    let tables = [
+        "batches",
+        "lanes",
+        "events",
+        "dead_letters",
+        "parked",
+        "balance_stripes",
+        "balance_changes",
+        "payments",
+        "operation_events",
+    ];
     let each = |statement: &dyn Fn(&str) -> String| tables.iter().map(|t| statement(t)).collect::<Vec<_>>().join(";");
     pipeline.ledger.execute(each(&|table| format!("CREATE TABLE public.kept_{table} AS TABLE millrace.{table}"))).await;
     for (statement, words) in BREAKS {
@@ -97,7 +106,7 @@ async fn the_comparison_finds_a_single_unit_and_a_single_record() {
     worker.kill_9();
     pipeline.agrees_with_the_model().await;
     for (table, change) in [
-        ("balance_stripes", "amount_minor = amount_minor + 1 WHERE account = 'fee_revenue' AND currency = 'EUR'"),
+        ("balance_stripes", "amount_minor = amount_minor + 1 WHERE account = 'psp_receivable' AND currency = 'EUR'"),
         ("dead_letters", "reason = 'malformed' WHERE reason = 'sequence_conflict'"),
         ("parked", "reason = 'missing_capture' WHERE reason = 'missing_sequence'"),
         ("payments", "last_sequence = last_sequence + 1 WHERE version > 0"),
