@@ -9,16 +9,18 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # Two test runs side by side would measure each other.
 .NOTPARALLEL:
-.PHONY: help up down status wipe build demo test test-workspace test-postgres-15 check-birmingham fmt lint
+.PHONY: help up down status wipe build demo test test-workspace test-postgres-15 check-birmingham instructions
+.PHONY: instructions-accept fmt lint
 
 # rustup's own place: a shell that was opened before Rust was installed does not have it yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 MILLRACE := $(or $(CARGO_TARGET_DIR),target)/release/millrace
+INSTRUCTIONS := $(or $(CARGO_TARGET_DIR),target)/release/millrace-instructions
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 
 help: ## list the targets (the default)
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 up: ## start three Kafka nodes and PostgreSQL, and print what to set
 	@compose/stack up
@@ -64,6 +66,16 @@ check-birmingham: ## send ten years of a city's card payments through, and compa
 	@compose/need stack build python
 	cargo build --release --locked -p millrace
 	@compose/stack run tests/check-birmingham
+
+instructions: ## count the instructions of the pure path under callgrind; fail if one stage became slower
+	@compose/need build callgrind
+	cargo build --release --locked -p millrace-instructions
+	$(INSTRUCTIONS) check bench/instructions/baseline.json
+
+instructions-accept: ## make the counts of this build the baseline; commit it with the reason
+	@compose/need build callgrind
+	cargo build --release --locked -p millrace-instructions
+	$(INSTRUCTIONS) accept bench/instructions/baseline.json
 
 fmt: ## format the sources
 	cargo fmt --all

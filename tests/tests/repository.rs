@@ -34,6 +34,11 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
         ],
         &["clap"],
     ),
+    (
+        "millrace-instructions",
+        &["millrace-domain", "millrace-wire", "millrace-store", "millrace-consumers", "millrace-generator"],
+        &[],
+    ),
 ];
 
 const GUARDED: [&str; 4] = ["apache-avro", "rdkafka", "sqlx", "clap"];
