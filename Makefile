@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # Two test runs side by side would measure each other.
 .NOTPARALLEL:
 .PHONY: help up down status wipe build demo test test-workspace test-postgres-15 check-birmingham instructions
-.PHONY: instructions-accept fmt lint
+.PHONY: instructions-accept docs fmt lint
 
 # rustup's own place: a shell that was opened before Rust was installed does not have it yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -76,6 +76,10 @@ instructions-accept: ## make the counts of this build the baseline; commit it wi
 	@compose/need build callgrind
 	cargo build --release --locked -p millrace-instructions
 	$(INSTRUCTIONS) accept bench/instructions/baseline.json
+
+docs: ## write the tables of docs/scaling.md anew, from the committed costs
+	@compose/need build
+	MILLRACE_WRITE_DOCS=1 cargo test --release --locked -p millrace --bin millrace plan_capacity::document
 
 fmt: ## format the sources
 	cargo fmt --all

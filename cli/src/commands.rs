@@ -5,6 +5,7 @@ pub mod demo;
 pub mod generate;
 pub mod migrate;
 pub mod payment;
+pub mod plan_capacity;
 pub mod publish;
 pub mod status;
 pub mod topics;

@@ -67,6 +67,8 @@ enum Command {
     DeadLetters(commands::dead_letters::DeadLettersArgs),
     /// Prove that nothing was lost and nothing was applied twice.
     Verify(commands::verify::VerifyArgs),
+    /// Compute what a load needs in partitions, machines, disk, traffic and money, and show the working.
+    PlanCapacity(commands::plan_capacity::PlanCapacityArgs),
     /// Bring the schema of the database up to date.
     Migrate(commands::migrate::MigrateArgs),
 }
@@ -114,6 +116,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Payment(args) => commands::payment::run(args, &connection, output).await,
         Command::DeadLetters(args) => commands::dead_letters::run(args, &connection, output).await,
         Command::Verify(args) => commands::verify::run(args, &connection, output).await,
+        Command::PlanCapacity(args) => commands::plan_capacity::run(&args, output),
         Command::Migrate(args) => commands::migrate::run(args, &connection).await,
     }
 }
