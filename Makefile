@@ -9,14 +9,15 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # Two test runs side by side would measure each other.
 .NOTPARALLEL:
-.PHONY: help up down status wipe build demo test test-workspace test-postgres-15 check-birmingham instructions
-.PHONY: instructions-accept docs fmt lint
+.PHONY: help up down status wipe build demo test test-workspace test-postgres-15 check-birmingham bench bench-long
+.PHONY: instructions instructions-accept docs fmt lint
 
 # rustup's own place: a shell that was opened before Rust was installed does not have it yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 MILLRACE := $(or $(CARGO_TARGET_DIR),target)/release/millrace
 INSTRUCTIONS := $(or $(CARGO_TARGET_DIR),target)/release/millrace-instructions
+BENCH := $(or $(CARGO_TARGET_DIR),target)/release/millrace-bench
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 
 help: ## list the targets (the default)
@@ -80,6 +81,15 @@ instructions-accept: ## make the counts of this build the baseline; commit it wi
 docs: ## write the tables of docs/scaling.md anew, from the committed costs
 	@compose/need build
 	MILLRACE_WRITE_DOCS=1 cargo test --release --locked -p millrace --bin millrace plan_capacity::document
+bench: ## measure everything in turn, in under five minutes, and write bench/BENCHMARKS.md; ARGS='--help' says what else
+	@compose/need stack build java
+	cargo build --release --locked -p millrace -p millrace-bench
+	@MILLRACE_BENCH_COMMAND="make bench$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run $(ARGS)
+
+bench-long: ## the same with ten times the events and the scaling curves; allow hours
+	@compose/need stack build java
+	cargo build --release --locked -p millrace -p millrace-bench
+	@MILLRACE_BENCH_COMMAND="make bench-long$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run --long $(ARGS)
 
 fmt: ## format the sources
 	cargo fmt --all

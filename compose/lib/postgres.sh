@@ -81,10 +81,11 @@ clear_stale_postmaster() { # DATA
 
 postgres_options() { # PORT
     # Durability is what Millrace promises, so fsync and synchronous_commit stay on here as well.
+    # Commit timestamps are the clock by which bench/ compares contenders that have none in common.
     printf '%s\n' -c listen_addresses=127.0.0.1 -c "port=$1" -c unix_socket_directories= \
         -c max_connections=300 -c shared_buffers=512MB -c max_wal_size=4GB -c checkpoint_timeout=15min \
         -c wal_compression=on -c "log_line_prefix=%m [%p] %a " -c log_error_verbosity=terse \
-        -c fsync=on -c synchronous_commit=on
+        -c fsync=on -c synchronous_commit=on -c track_commit_timestamp=on
 }
 
 start_postgres() { # returns before it is ready

@@ -1,0 +1,178 @@
+//! `millrace-bench`: Millrace, the floors below it and the peers beside it, in one run and in turn.
+//!
+//! This file parses, dispatches and turns what was found into files and an exit code. What is measured is in `suite`,
+//! `latency`, `publishing` and `scaling`; how, in `window` and `commits`.
+
+mod bars;
+mod checking;
+mod commits;
+mod compare;
+mod contender;
+mod latency;
+mod machine;
+mod options;
+mod plots;
+mod process;
+mod procfs;
+mod progress;
+mod publishing;
+mod report;
+mod results;
+mod scaling;
+mod sending;
+mod show;
+mod stack;
+mod suite;
+mod window;
+mod workload;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::options::{Cli, Command, Format, Part, RunArgs};
+use crate::progress::Progress;
+use crate::results::Results;
+use crate::stack::{Stack, repository};
+use crate::suite::Bench;
+
+/// The figures of the last committed run.
+const COMMITTED: &str = "bench/results.json";
+/// What a shell says of a command that SIGINT ended.
+const EXIT_INTERRUPTED: u8 = 130;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => run(args).await,
+        Command::Compare { old, new, output } => compare_files(&old, &new, output),
+        Command::Consume(args) => contender::consume::consume(&args).and_then(|found| print(&found)).map(|()| 0),
+        Command::Plain(args) => contender::plain::consume(args).await.map(|()| 0),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs what was asked for, and removes what it made however it ends.
+async fn run(args: RunArgs) -> anyhow::Result<u8> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stack = Stack::find().await?;
+    let progress = Progress::new(args.output == Format::Json);
+    let mut bench = Bench::new(stack, args.asked(), progress);
+    let ended = tokio::select! {
+        ended = measure(&mut bench, &args) => Some(ended),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    // The contenders have ended with their handles; what they wrote to is removed.
+    let cleaned = bench.stack.clean().await;
+    let logs = bench.stack.logs.clone();
+    let Some(ended) = ended else {
+        bench.progress.warn("interrupted: what the bench made was removed, no results were written");
+        return Ok(EXIT_INTERRUPTED);
+    };
+    ended.with_context(|| format!("the bench stopped; logs are in {}", logs.display()))?;
+    cleaned.context("removing what the bench made")?;
+    let code = finish(&mut bench, &args).await?;
+    if code == 0 {
+        // Logs of a good run tell nobody anything; that they cannot be removed neither.
+        let _ = std::fs::remove_dir_all(&logs);
+    }
+    Ok(code)
+}
+
+async fn measure(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<()> {
+    let parts = args.parts();
+    let has = |part| parts.contains(&part);
+    if has(Part::CatchUp) || has(Part::Latency) {
+        bench.fetch_peers().await;
+    }
+    if has(Part::CatchUp) || has(Part::Workloads) {
+        suite::catch_up(bench, has(Part::CatchUp), has(Part::Workloads)).await?;
+    }
+    for part in parts {
+        match part {
+            Part::CatchUp | Part::Workloads => {}
+            Part::Latency => latency::run(bench).await?,
+            Part::Publish => publishing::run(bench).await?,
+            Part::Partitions => scaling::partitions(bench).await?,
+            Part::Workers => scaling::workers(bench).await?,
+            Part::Batches => scaling::batches(bench).await?,
+            Part::Backlog => scaling::backlogs(bench).await?,
+            Part::Shapes => scaling::shapes(bench).await?,
+            Part::SecondWorker => scaling::second_worker(bench).await?,
+            Part::FullTables => scaling::full_tables(bench, args.full_rows).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the results, shows them, and tells by the exit code whether every result was right.
+async fn finish(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<u8> {
+    let machine = machine::describe(&bench.stack).await?;
+    let results = &mut bench.results;
+    results.form = args.form();
+    results.command =
+        std::env::var("MILLRACE_BENCH_COMMAND").unwrap_or_else(|_| std::env::args().collect::<Vec<_>>().join(" "));
+    results.commit = machine::commit();
+    results.date = machine::date()?;
+    results.took_seconds = bench.progress.elapsed().as_secs_f64();
+    results.machine = machine;
+    results.bars = bars::of(results);
+    let directory = args.out.clone().unwrap_or_else(|| repository().join("bench"));
+    // Before it is written over: HEAD may be this very file.
+    let committed = machine::committed(COMMITTED).and_then(|text| serde_json::from_str::<Results>(&text).ok());
+    write(results, &directory)?;
+    match args.output {
+        Format::Json => print(&serde_json::to_string_pretty(results)?)?,
+        Format::Text => {
+            print(&show::bars(&results.bars))?;
+            print(&format!("written: {}", directory.join("BENCHMARKS.md").display()))?;
+            if let Some(old) = committed {
+                print(&compare::text(&old, &compare::compare(&old, results)))?;
+            }
+        }
+    }
+    for wrong in &results.wrong {
+        bench.progress.warn(&format!("WRONG RESULT: {wrong}"));
+    }
+    Ok(u8::from(!results.wrong.is_empty()))
+}
+
+fn write(results: &Results, directory: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    let plots = plots::draw(results, &directory.join("plots"))?;
+    let json = serde_json::to_string_pretty(results)? + "\n";
+    for (name, text) in [("results.json", json), ("BENCHMARKS.md", report::page(results, &plots))] {
+        let path = directory.join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn compare_files(old: &Path, new: &Path, output: Format) -> anyhow::Result<u8> {
+    let read = |path: &Path| -> anyhow::Result<Results> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not a results.json of a bench", path.display()))
+    };
+    let (old, new) = (read(old)?, read(new)?);
+    let found = compare::compare(&old, &new);
+    match output {
+        Format::Json => print(&serde_json::to_string_pretty(&found)?)?,
+        Format::Text => print(compare::text(&old, &found).trim_end())?,
+    }
+    Ok(u8::from(!found.worse.is_empty()))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("stdout")
+}

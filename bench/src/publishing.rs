@@ -1,0 +1,206 @@
+//! What the publishing library costs: `publish()` and `millrace publish FILE` against raw librdkafka.
+//!
+//! Same settings, same bytes, same semantics: each caller waits for the result of its event before it sends the next.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use futures_util::future::try_join_all;
+use millrace_domain::event::Event;
+use millrace_domain::ids::Micros;
+use millrace_producer::{Producer, ProducerConfig};
+use millrace_topics::TopicName;
+use millrace_wire::json;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::process::{Plan, Process};
+use crate::procfs;
+use crate::results::{Figures, Place, figure};
+use crate::sending::RawProducer;
+use crate::stack::Stack;
+use crate::suite::{Bench, PARTITIONS, now_ms};
+use crate::workload::Record;
+use crate::workload::charges::{Flaw, Maker};
+
+/// So many callers at once.
+pub const CALLERS: [usize; 3] = [1, 10, 1_000];
+/// The floor's name.
+pub const RAW: &str = "floor: raw librdkafka";
+/// The scenario of a file.
+pub const FILE: &str = "publishing a file";
+
+/// Different events that callers send over and over; ids do not matter to a producer.
+const POOL: usize = 20_000;
+const FILE_WITHIN: Duration = Duration::from_secs(1800);
+
+/// The scenario of so many callers.
+pub fn scenario(callers: usize) -> String {
+    format!("publish(), {callers} callers")
+}
+
+/// Measures all of it, in turn.
+pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    let topic = bench.stack.make_topic(PARTITIONS).await?;
+    let (events, records) = pool(POOL)?;
+    let (events, records) = (Arc::new(events), Arc::new(records));
+    let lines = if bench.asked.long { bench.asked.events } else { bench.asked.events / 3 };
+    let file = write_file(&bench.stack.logs, usize::try_from(lines)?)?;
+    let time = if bench.asked.long { Duration::from_secs(5) } else { Duration::from_millis(1_200) };
+    for round in 1..=bench.asked.rounds {
+        for callers in CALLERS {
+            let scenario = scenario(callers);
+            let place = |contender| Place { scenario: &scenario, contender, parameter: None };
+            let (ours, sent) = product(&bench.stack, &topic, &events, callers, time).await?;
+            bench.found(place("millrace"), sent, round, &ours);
+            let (raw, sent) = raw(&bench.stack, &topic, &records, callers, time).await?;
+            bench.found(place(RAW), sent, round, &raw);
+        }
+        let place = |contender| Place { scenario: FILE, contender, parameter: None };
+        let ours = publish_file(&bench.stack, &topic, &file, lines).await?;
+        bench.found(place("millrace"), lines, round, &ours);
+        let raw = raw_file(&bench.stack, &topic, &records, lines).await?;
+        bench.found(place(RAW), lines, round, &raw);
+    }
+    bench.stack.delete_topic(&topic).await
+}
+
+fn pool(count: usize) -> anyhow::Result<(Vec<Event>, Vec<Record>)> {
+    let mut maker = Maker::new(7, Flaw::None);
+    let at = Micros(now_ms()? * 1_000);
+    let events: Vec<Event> = (0..count).map(|_| maker.charge(at)).collect();
+    let records = events.iter().map(Record::of).collect();
+    Ok((events, records))
+}
+
+fn write_file(directory: &Path, lines: usize) -> anyhow::Result<PathBuf> {
+    let path = directory.join("charges.ndjson");
+    let mut file = std::io::BufWriter::new(std::fs::File::create(&path)?);
+    let mut maker = Maker::new(8, Flaw::None);
+    let at = Micros(now_ms()? * 1_000);
+    for _ in 0..lines {
+        writeln!(file, "{}", json::to_string(&maker.charge(at)))?;
+    }
+    file.flush()?;
+    Ok(path)
+}
+
+/// What a run of callers comes to.
+fn figures(sent: u64, took: Duration, cpu_before: f64) -> anyhow::Result<Figures> {
+    let cpu = procfs::cpu_seconds(std::process::id())? - cpu_before;
+    ensure!(sent > 0, "nothing was sent");
+    Ok(Figures::from([
+        (figure::RATE, sent as f64 / took.as_secs_f64()),
+        (figure::SECONDS, took.as_secs_f64()),
+        (figure::CPU_PROCESS, cpu * 1e6 / sent as f64),
+    ]))
+}
+
+async fn product(
+    stack: &Stack,
+    topic: &TopicName,
+    events: &Arc<Vec<Event>>,
+    callers: usize,
+    time: Duration,
+) -> anyhow::Result<(Figures, u64)> {
+    let producer = Arc::new(Producer::connect(ProducerConfig::new(&*stack.brokers, topic.as_str())).await?);
+    producer.publish(&events[0]).await?;
+    let cpu = procfs::cpu_seconds(std::process::id())?;
+    let began = Instant::now();
+    let calling = (0..callers).map(|caller| {
+        let (producer, events) = (producer.clone(), events.clone());
+        tokio::spawn(async move {
+            let mut sent = 0;
+            while began.elapsed() < time {
+                producer.publish(&events[(caller * 31 + sent) % events.len()]).await?;
+                sent += 1;
+            }
+            anyhow::Ok(sent as u64)
+        })
+    });
+    let sent = all(calling).await?;
+    let figures = figures(sent, began.elapsed(), cpu)?;
+    producer.close(Duration::from_secs(10)).await?;
+    Ok((figures, sent))
+}
+
+async fn raw(
+    stack: &Stack,
+    topic: &TopicName,
+    records: &Arc<Vec<Record>>,
+    callers: usize,
+    time: Duration,
+) -> anyhow::Result<(Figures, u64)> {
+    let producer = Arc::new(RawProducer::like_the_product(&stack.brokers, topic.as_str())?);
+    deliver(&producer, &records[0]).await?;
+    let cpu = procfs::cpu_seconds(std::process::id())?;
+    let began = Instant::now();
+    let calling = (0..callers).map(|caller| {
+        let (producer, records) = (producer.clone(), records.clone());
+        tokio::spawn(async move {
+            let mut sent = 0;
+            while began.elapsed() < time {
+                deliver(&producer, &records[(caller * 31 + sent) % records.len()]).await?;
+                sent += 1;
+            }
+            anyhow::Ok(sent as u64)
+        })
+    });
+    let sent = all(calling).await?;
+    let figures = figures(sent, began.elapsed(), cpu)?;
+    Arc::into_inner(producer).context("every caller has ended")?.finish().await?;
+    Ok((figures, sent))
+}
+
+async fn deliver(producer: &RawProducer, record: &Record) -> anyhow::Result<()> {
+    let (sender, delivered) = oneshot::channel();
+    producer.enqueue(record, Some(sender)).await?;
+    Ok(delivered.await?)
+}
+
+async fn all(calling: impl Iterator<Item = tokio::task::JoinHandle<anyhow::Result<u64>>>) -> anyhow::Result<u64> {
+    try_join_all(calling).await?.into_iter().sum()
+}
+
+async fn publish_file(stack: &Stack, topic: &TopicName, file: &Path, lines: u64) -> anyhow::Result<Figures> {
+    let checkpoint = stack.logs.join("charges.checkpoint");
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("the path is not UTF-8");
+    let plan = Plan {
+        name: "millrace publish",
+        program: &stack.millrace,
+        arguments: vec![
+            "publish".into(),
+            text(file)?,
+            "--checkpoint".into(),
+            text(&checkpoint)?,
+            "-o".into(),
+            "json".into(),
+        ],
+        environment: vec![("MILLRACE_BROKERS", stack.brokers.clone()), ("MILLRACE_TOPIC", topic.to_string())],
+    };
+    let said = Process::start(plan, &stack.logs)?.finished(FILE_WITHIN).await?;
+    let summary = said.lines().rev().filter(|line| line.starts_with('{')).find_map(|line| {
+        let value: Value = serde_json::from_str(line).ok()?;
+        value.get("events_per_second").is_some().then_some(value)
+    });
+    let summary = summary.with_context(|| format!("no summary in {said:?}"))?;
+    ensure!(summary["accepted"].as_u64() == Some(lines), "not all {lines} lines were accepted: {summary}");
+    let number = |name: &str| summary[name].as_f64().with_context(|| format!("no {name} in {summary}"));
+    Ok(Figures::from([(figure::RATE, number("events_per_second")?), (figure::SECONDS, number("seconds")?)]))
+}
+
+/// The same number of records that are made already, from the first hand-over to the last acknowledgement.
+async fn raw_file(stack: &Stack, topic: &TopicName, records: &[Record], lines: u64) -> anyhow::Result<Figures> {
+    let producer = RawProducer::like_the_product(&stack.brokers, topic.as_str())?;
+    deliver(&producer, &records[0]).await?;
+    let cpu = procfs::cpu_seconds(std::process::id())?;
+    let began = Instant::now();
+    for number in 0..usize::try_from(lines)? {
+        producer.enqueue(&records[number % records.len()], None).await?;
+    }
+    producer.finish().await?;
+    figures(lines, began.elapsed(), cpu)
+}

@@ -1,0 +1,335 @@
+//! The order of things: which contender has its turn when, and where its figures go.
+//!
+//! In a round every contender has one turn, and there are at least three rounds: what disturbs the machine for a
+//! while disturbs all of them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+
+use crate::contender::consume::Way;
+use crate::contender::millrace::{Into, Setup};
+use crate::contender::plain::Mode;
+use crate::contender::{Backlog, consume, copy, millrace, peer, plain};
+use crate::progress::Progress;
+use crate::results::{Figures, Place, Results};
+use crate::sending;
+use crate::stack::Stack;
+use crate::workload::Kind;
+
+/// The partitions of a topic where nothing else is said, as in topics.yaml.
+pub const PARTITIONS: u32 = 12;
+/// A row at a time is slow: it is given this many events at most, ten times as many in the long form.
+const ROW_AT_A_TIME_MAX: u64 = 2_000;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Events of a run.
+    pub events: u64,
+    /// How often each contender has its turn.
+    pub rounds: u32,
+    /// The long form.
+    pub long: bool,
+    /// Which peers, by name.
+    pub peers: Vec<&'static str>,
+}
+
+/// A bench under way.
+pub struct Bench {
+    /// The stack.
+    pub stack: Stack,
+    /// What was asked for.
+    pub asked: Asked,
+    /// What is said meanwhile.
+    pub progress: Progress,
+    /// What was found so far.
+    pub results: Results,
+    /// Peers that are here.
+    pub peers: BTreeSet<&'static str>,
+    rows: Option<Arc<copy::Rows>>,
+}
+
+/// Who has a turn.
+#[derive(Clone, Debug)]
+pub enum Contender {
+    /// The worker under test, with this name in the results.
+    Millrace(&'static str, Setup),
+    /// COPY of the same rows, by so many connections.
+    Copy(usize),
+    /// Consume and discard.
+    Consume(Way),
+    /// Plain Rust.
+    Plain(Mode),
+    /// A sink on a JVM.
+    Peer(peer::Setup),
+}
+
+impl Contender {
+    /// The worker as it is.
+    pub fn millrace() -> Contender {
+        Contender::Millrace("millrace", Setup::default())
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Contender::Millrace(name, _) => (*name).to_owned(),
+            Contender::Copy(1) => "floor: COPY, 1 connection".to_owned(),
+            Contender::Copy(connections) => format!("floor: COPY, {connections} connections"),
+            Contender::Consume(way) => way.name().to_owned(),
+            Contender::Plain(mode) => mode.name().to_owned(),
+            Contender::Peer(setup) => setup.name(),
+        }
+    }
+}
+
+/// One contender on one backlog, once in each round.
+#[derive(Clone)]
+pub struct Turn {
+    /// Where the figures go.
+    pub scenario: String,
+    /// The place on a curve.
+    pub parameter: Option<u64>,
+    /// The backlog.
+    pub backlog: Arc<Backlog>,
+    /// Who.
+    pub contender: Contender,
+    /// In how many of the rounds.
+    pub rounds: u32,
+}
+
+impl Bench {
+    /// Everything ready to begin.
+    pub fn new(stack: Stack, asked: Asked, progress: Progress) -> Bench {
+        let peers = BTreeSet::new();
+        Bench { stack, asked, progress, results: Results::default(), peers, rows: None }
+    }
+
+    /// Fetches the peers that were asked for. One that cannot be had is noted.
+    pub async fn fetch_peers(&mut self) {
+        for peer in self.asked.peers.clone() {
+            self.progress.say(&format!("fetching {peer}, unless it is here"));
+            match peer::fetch(&self.stack, peer).await {
+                Ok(()) => drop(self.peers.insert(peer)),
+                Err(error) => self.note(format!("{peer} was not run: {error:#}")),
+            }
+        }
+    }
+
+    /// Publishes a backlog.
+    pub async fn backlog(&mut self, kind: Kind, partitions: u32, events: u64) -> anyhow::Result<Backlog> {
+        let topic = self.stack.make_topic(partitions).await?;
+        let bar = self.progress.bar(&format!("publishing {events} events: {}", kind.name()), events);
+        let workload = kind.stream(events, now_ms()?)?;
+        let (records, outcome) = sending::backlog(&self.stack.brokers, topic.as_str(), workload, &bar).await?;
+        Ok(Backlog { topic, records, halves: Vec::new(), outcome })
+    }
+
+    /// Publishes charges and then all of them again: `halves` say where the second half begins.
+    pub async fn replay(&mut self, events: u64) -> anyhow::Result<Backlog> {
+        let topic = self.stack.make_topic(PARTITIONS).await?;
+        let bar = self.progress.bar(&format!("publishing {events} events twice"), events * 2);
+        let end_ms = now_ms()?;
+        let stream = || Kind::Charges.stream(events, end_ms);
+        let (first, mut outcome) = sending::backlog(&self.stack.brokers, topic.as_str(), stream()?, &bar).await?;
+        let halves = self.stack.watermarks(&topic).await?.iter().map(|end| (end.partition, end.high)).collect();
+        let (second, _) = sending::backlog(&self.stack.brokers, topic.as_str(), stream()?, &bar).await?;
+        outcome.duplicates += second;
+        Ok(Backlog { topic, records: first + second, halves, outcome })
+    }
+
+    /// Gives each its turn, round by round.
+    pub async fn rounds(&mut self, turns: Vec<Turn>) -> anyhow::Result<()> {
+        let mut left_out: BTreeSet<String> = BTreeSet::new();
+        for round in 1..=self.asked.rounds {
+            for turn in turns.iter().filter(|turn| round <= turn.rounds) {
+                let who = turn.contender.name();
+                if left_out.contains(&who) {
+                    continue;
+                }
+                match self.turn(turn, round).await {
+                    Ok(()) => {}
+                    Err(error) if matches!(turn.contender, Contender::Peer(_)) => {
+                        self.note(format!("{who} was left out of {}: {error:#}", turn.scenario));
+                        left_out.insert(who);
+                    }
+                    Err(error) => return Err(error.context(format!("{who}: {}", turn.scenario))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn turn(&mut self, turn: &Turn, round: u32) -> anyhow::Result<()> {
+        let who = turn.contender.name();
+        let bar = self.progress.bar(&format!("{who}: {}", turn.scenario), turn.backlog.records);
+        let (stack, backlog) = (&self.stack, &*turn.backlog);
+        let figures = match &turn.contender {
+            Contender::Millrace(_, setup) => {
+                let run = millrace::run(stack, backlog, setup, &self.destination(turn), &bar).await?;
+                drop(bar);
+                return self.judged(turn, round, run).await;
+            }
+            Contender::Copy(connections) => {
+                let rows = self.rows.clone().context("the floor is measured after the pipeline")?;
+                copy::run(stack, &rows, *connections, &bar).await?
+            }
+            Contender::Consume(way) => consume::run(stack, backlog, *way).await?,
+            Contender::Plain(mode) => {
+                let most = match (mode, self.asked.long) {
+                    (Mode::Batched, _) => backlog.records,
+                    (Mode::Row, false) => ROW_AT_A_TIME_MAX,
+                    (Mode::Row, true) => ROW_AT_A_TIME_MAX * 10,
+                };
+                plain::run(stack, backlog, *mode, most.min(backlog.records), &bar).await?
+            }
+            Contender::Peer(setup) => peer::run(stack, backlog, setup, &bar).await?,
+        };
+        drop(bar);
+        self.record(turn, round, &figures);
+        Ok(())
+    }
+
+    /// The first run over charges stays until its rows are read back, for the floor.
+    fn destination(&self, turn: &Turn) -> Into {
+        let is_first = self.rows.is_none() && turn.scenario == Kind::Charges.name() && turn.parameter.is_none();
+        if is_first { Into::Kept } else { Into::Fresh }
+    }
+
+    async fn judged(&mut self, turn: &Turn, round: u32, run: millrace::Run) -> anyhow::Result<()> {
+        let is_kept = self.destination(turn) == Into::Kept;
+        self.record(turn, round, &run.figures);
+        if !run.problems.is_empty() {
+            self.wrong(format!("{}, round {round}: {}", turn.scenario, run.problems.join("; ")));
+        }
+        if is_kept {
+            let mut session = self.stack.connect(&run.database).await?;
+            self.rows = Some(Arc::new(copy::Rows::read(&mut session).await?));
+            drop(session);
+            self.stack.drop_database(&run.database).await?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, turn: &Turn, round: u32, figures: &Figures) {
+        let who = turn.contender.name();
+        let place = Place { scenario: &turn.scenario, contender: &who, parameter: turn.parameter };
+        self.found(place, turn.backlog.records, round, figures);
+    }
+
+    /// Keeps the figures of a run and says them.
+    pub fn found(&mut self, place: Place<'_>, events: u64, round: u32, figures: &Figures) {
+        self.results.add(&place, events, figures);
+        let at = place.parameter.map_or(String::new(), |parameter| format!(" at {parameter}"));
+        let rounds = self.asked.rounds;
+        let shown = crate::show::line(figures);
+        self.progress.say(&format!("[{round}/{rounds}] {}{at}: {}: {shown}", place.scenario, place.contender));
+    }
+
+    /// A run whose result is wrong.
+    pub fn wrong(&mut self, what: String) {
+        self.progress.warn(&format!("WRONG: {what}"));
+        self.results.wrong.push(what);
+    }
+
+    /// Something that a reader of the results must know.
+    pub fn note(&mut self, what: String) {
+        self.progress.warn(&format!("note: {what}"));
+        self.results.notes.push(what);
+    }
+
+    /// Deletes the topics of some backlogs.
+    pub async fn forget(&mut self, turns: &[Turn]) -> anyhow::Result<()> {
+        let topics: BTreeSet<_> = turns.iter().map(|turn| turn.backlog.topic.clone()).collect();
+        for topic in &topics {
+            self.stack.delete_topic(topic).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Catching up on a backlog: charges for everyone, everything else for Millrace.
+pub async fn catch_up(bench: &mut Bench, contenders: bool, variants: bool) -> anyhow::Result<()> {
+    let (events, rounds) = (bench.asked.events, bench.asked.rounds);
+    let mut turns = Vec::new();
+    let mut add = |scenario: &str, backlog: &Arc<Backlog>, contender, rounds| {
+        turns.push(Turn {
+            scenario: scenario.to_owned(),
+            parameter: None,
+            backlog: backlog.clone(),
+            contender,
+            rounds,
+        });
+    };
+    let charges = Arc::new(bench.backlog(Kind::Charges, PARTITIONS, events).await?);
+    let name = Kind::Charges.name();
+    add(name, &charges, Contender::millrace(), rounds);
+    if contenders {
+        for contender in field(bench) {
+            let rounds = if is_once(&contender) && !bench.asked.long { 1 } else { rounds };
+            add(name, &charges, contender, rounds);
+        }
+    }
+    if let Some(binary) = std::env::var_os("MILLRACE_BENCH_UNGUARDED") {
+        let setup = Setup { unguarded: Some(PathBuf::from(binary)), ..Setup::default() };
+        add(name, &charges, Contender::Millrace(UNGUARDED, setup), rounds);
+    }
+    if variants {
+        for kind in [Kind::Duplicates, Kind::Bad, Kind::LifeCycles, Kind::InOrder, Kind::OutOfOrder] {
+            let backlog = Arc::new(bench.backlog(kind, PARTITIONS, events).await?);
+            add(kind.name(), &backlog, Contender::millrace(), rounds);
+        }
+        let replay = Arc::new(bench.replay(events).await?);
+        add(REPLAY, &replay, Contender::millrace(), rounds);
+    }
+    bench.rounds(turns.clone()).await?;
+    bench.forget(&turns).await
+}
+
+/// The scenario of a stream that is published twice; the rate is that of the second half.
+pub const REPLAY: &str = "charges, replayed whole";
+/// The build that shows what exactly once costs.
+pub const UNGUARDED: &str = "millrace, without fence, proof rows and duplicate checks";
+
+/// Debezium's settings that are compared; its best counts.
+pub fn debezium(long: bool) -> Vec<peer::Setup> {
+    let of = |mode, tasks, batch| peer::Setup { peer: "debezium", mode, tasks, batch };
+    let mut setups = vec![of("upsert", 2, 5_000), of("insert", 2, 5_000)];
+    if long {
+        for (tasks, batch) in [(1, 5_000), (4, 5_000), (1, 20_000), (2, 20_000), (4, 20_000)] {
+            setups.push(of("upsert", tasks, batch));
+        }
+    }
+    setups
+}
+
+/// Everyone but Millrace.
+fn field(bench: &Bench) -> Vec<Contender> {
+    let mut field: Vec<Contender> = [1, 2, 4].map(Contender::Copy).into();
+    field.extend([Way::Decoded, Way::Raw, Way::Defaults].map(Contender::Consume));
+    field.extend([Mode::Row, Mode::Batched].map(Contender::Plain));
+    if bench.peers.contains("debezium") {
+        field.extend(debezium(bench.asked.long).into_iter().map(Contender::Peer));
+    }
+    if bench.peers.contains("flink") {
+        let flink = peer::Setup { peer: "flink", mode: "upsert", tasks: 2, batch: 5_000 };
+        field.push(Contender::Peer(flink));
+    }
+    field
+}
+
+/// What the short form runs once: it is there to be seen, and no bar depends on it.
+fn is_once(contender: &Contender) -> bool {
+    match contender {
+        Contender::Peer(setup) => setup.mode == "insert",
+        _ => false,
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> anyhow::Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+}

@@ -1,0 +1,187 @@
+//! One run under observation: from the first visible result to the last, with what it cost whom.
+//!
+//! Postgres is asked as little as possible while it is measured. How fast it went is told afterwards by the commits
+//! themselves (`commits`); here are only the bounds and the cost.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use crate::process::Process;
+use crate::procfs;
+use crate::progress::Bar;
+use crate::results::{Figures, figure};
+use crate::stack::Stack;
+
+/// How often progress is asked for.
+const ASK_EVERY: Duration = Duration::from_millis(150);
+/// A run without progress for this long has failed.
+const STUCK_AFTER: Duration = Duration::from_secs(90);
+/// From this share of the rows on they are counted and not only read off Postgres' statistics, which lag by a second.
+const COUNT_FROM: f64 = 0.8;
+
+/// How far a contender has come, as Postgres can say cheaply.
+#[derive(Clone, Debug)]
+pub enum Gauge {
+    /// Millrace: where its fences stand.
+    Lanes,
+    /// The floor: proof rows alone.
+    Batches,
+    /// Anyone else: rows of this table.
+    Rows(String),
+}
+
+/// What everybody has used at one moment, and how much was done by then.
+#[derive(Clone, Copy, Debug)]
+struct Snapshot {
+    done: i64,
+    process: f64,
+    postgres: f64,
+    brokers: f64,
+    wal_bytes: i64,
+}
+
+/// What is watched.
+pub struct Watched<'a> {
+    /// The stack.
+    pub stack: &'a Stack,
+    /// A connection to the contender's database.
+    pub session: &'a mut PgConnection,
+    /// How far it has come.
+    pub gauge: Gauge,
+    /// The contender's processes; none where it is the bench itself.
+    pub processes: &'a mut [Process],
+    /// How much was done before this run.
+    pub base: i64,
+    /// How much is done when it has ended, `base` included.
+    pub target: i64,
+}
+
+impl Watched<'_> {
+    /// Waits for the end and gives the cost by million events. CPU time and WAL are those between the first visible
+    /// result and the end; memory is the peak since the start.
+    pub async fn until_done(&mut self, bar: &Bar) -> anyhow::Result<Figures> {
+        let first = self.first(bar).await?;
+        let last = self.last(first, bar).await?;
+        let mut figures = Figures::new();
+        let events = (last.done - first.done) as f64;
+        if events > 0.0 {
+            let per_million = |from: f64, to: f64| (to - from) * 1e6 / events;
+            figures.insert(figure::CPU_PROCESS, per_million(first.process, last.process));
+            figures.insert(figure::CPU_POSTGRES, per_million(first.postgres, last.postgres));
+            if self.stack.knows_brokers() {
+                figures.insert(figure::CPU_BROKERS, per_million(first.brokers, last.brokers));
+            }
+            figures.insert(figure::WAL_BYTES, (last.wal_bytes - first.wal_bytes) as f64 / events);
+        }
+        if !self.processes.is_empty() {
+            let peaks = self.processes.iter().map(|process| procfs::peak_memory_mib(process.pid()));
+            figures.insert(figure::MEMORY_MIB, peaks.sum::<anyhow::Result<f64>>()?);
+        }
+        Ok(figures)
+    }
+
+    async fn first(&mut self, bar: &Bar) -> anyhow::Result<Snapshot> {
+        let began = Instant::now();
+        loop {
+            // Statistics may show rows that are not committed yet.
+            if self.glance().await? > self.base {
+                let snapshot = self.snapshot(bar).await?;
+                if snapshot.done > self.base {
+                    return Ok(snapshot);
+                }
+            }
+            self.ensure_alive()?;
+            ensure!(began.elapsed() < STUCK_AFTER, "nothing was written within {} s", STUCK_AFTER.as_secs());
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    async fn last(&mut self, first: Snapshot, bar: &Bar) -> anyhow::Result<Snapshot> {
+        let mut seen = first.done;
+        let mut moved_at = Instant::now();
+        loop {
+            let glanced = self.glance().await?.max(seen);
+            let quiet = moved_at.elapsed() > Duration::from_secs(1);
+            let asked_at = Instant::now();
+            let done = match glanced as f64 > self.target as f64 * COUNT_FROM || quiet {
+                true => self.exact().await?,
+                false => glanced,
+            };
+            // Counting must stay a small part of what Postgres does.
+            let pause = ASK_EVERY.max(asked_at.elapsed() * 9);
+            if done > seen {
+                seen = done;
+                moved_at = Instant::now();
+            }
+            bar.at(seen - self.base);
+            if seen >= self.target {
+                return self.snapshot(bar).await;
+            }
+            self.ensure_alive()?;
+            if moved_at.elapsed() > STUCK_AFTER {
+                bail!("it stands still at {seen} of {} for {} s", self.target, STUCK_AFTER.as_secs());
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn ensure_alive(&mut self) -> anyhow::Result<()> {
+        self.processes.iter_mut().try_for_each(Process::ensure_running)
+    }
+
+    async fn snapshot(&mut self, bar: &Bar) -> anyhow::Result<Snapshot> {
+        let done = self.exact().await?;
+        bar.at(done - self.base);
+        let pids = self.processes.iter().map(Process::pid);
+        let process = match self.processes.is_empty() {
+            true => procfs::cpu_seconds(std::process::id())?,
+            false => pids.map(procfs::cpu_seconds).sum::<anyhow::Result<f64>>()?,
+        };
+        let servers = self.stack.server_cpu()?;
+        let wal_bytes = sqlx::query_scalar("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+            .fetch_one(&mut *self.session)
+            .await?;
+        Ok(Snapshot { done, process, postgres: servers.postgres, brokers: servers.brokers, wal_bytes })
+    }
+
+    /// How much is done, without a scan. It may lag.
+    async fn glance(&mut self) -> anyhow::Result<i64> {
+        match self.gauge.clone() {
+            Gauge::Lanes | Gauge::Batches => self.exact().await,
+            Gauge::Rows(table) => {
+                let rows = sqlx::query("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = $1")
+                    .bind(&table)
+                    .fetch_optional(&mut *self.session)
+                    .await?;
+                Ok(rows.map_or(Ok(0), |row| row.try_get(0))?)
+            }
+        }
+    }
+
+    /// How much is done, to the row.
+    async fn exact(&mut self) -> anyhow::Result<i64> {
+        let statement = match &self.gauge {
+            Gauge::Lanes => {
+                "SELECT coalesce(sum(next_offset - start_offset), 0)::bigint FROM millrace.lanes".to_owned()
+            }
+            Gauge::Batches => {
+                "SELECT coalesce(sum(to_offset - from_offset), 0)::bigint FROM millrace.batches".to_owned()
+            }
+            Gauge::Rows(table) => format!("SELECT count(*) FROM {table}"),
+        };
+        match sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(&mut *self.session).await {
+            Ok(count) => Ok(count),
+            Err(error) if is_not_made_yet(&error) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The contender makes its tables itself, in its own time.
+fn is_not_made_yet(error: &sqlx::Error) -> bool {
+    const UNDEFINED_TABLE: &str = "42P01";
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == UNDEFINED_TABLE)
+}
