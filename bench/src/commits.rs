@@ -86,6 +86,17 @@ pub fn pace_behind(commits: &[Commit], passed: &[(i32, i64)]) -> anyhow::Result<
     pace_from(commits, start)
 }
 
+/// The pace behind the commit with which half of everything was done.
+pub fn pace_of_second_half(commits: &[Commit]) -> anyhow::Result<Pace> {
+    let all: i64 = commits.iter().map(|commit| commit.records).sum();
+    let mut done = 0;
+    let half = commits.iter().position(|commit| {
+        done += commit.records;
+        done * 2 >= all
+    });
+    pace(&commits[half.context("nothing was committed")?..])
+}
+
 /// The pace from the first commit at or after a moment on.
 pub fn pace_from(commits: &[Commit], moment: f64) -> anyhow::Result<Pace> {
     let behind: Vec<Commit> = commits.iter().copied().filter(|commit| commit.at >= moment).collect();
@@ -137,6 +148,13 @@ mod tests {
         ];
         let pace = pace_behind(&commits, &[(0, 100), (1, 100)]).expect("a pace");
         assert_eq!(pace, Pace { per_second: 50.0, seconds: 2.0 });
+    }
+
+    #[test]
+    fn the_second_half_of_the_rows_is_counted_from_the_commit_that_completes_the_first() {
+        let commits = [commit(1.0, 10, 0, 0, 1), commit(5.0, 50, 0, 10, 1), commit(6.0, 40, 0, 60, 1)];
+        let pace = pace_of_second_half(&commits).expect("a pace");
+        assert_eq!(pace, Pace { per_second: 40.0, seconds: 1.0 });
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub const PARTITIONS: u32 = 12;
 /// A row at a time is slow: it is given this many events at most, ten times as many in the long form.
 const ROW_AT_A_TIME_MAX: u64 = 2_000;
 
+/// In the short form other streams are shorter than the charges, by this factor: each run of them is audited.
+const STREAMS_SHORTER: u64 = 3;
+
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -253,42 +256,58 @@ impl Bench {
 
 /// Catching up on a backlog: charges for everyone, everything else for Millrace.
 pub async fn catch_up(bench: &mut Bench, contenders: bool, variants: bool) -> anyhow::Result<()> {
-    let (events, rounds) = (bench.asked.events, bench.asked.rounds);
     let mut turns = Vec::new();
-    let mut add = |scenario: &str, backlog: &Arc<Backlog>, contender, rounds| {
-        turns.push(Turn {
-            scenario: scenario.to_owned(),
-            parameter: None,
-            backlog: backlog.clone(),
-            contender,
-            rounds,
-        });
-    };
-    let charges = Arc::new(bench.backlog(Kind::Charges, PARTITIONS, events).await?);
-    let name = Kind::Charges.name();
-    add(name, &charges, Contender::millrace(), rounds);
     if contenders {
-        for contender in field(bench) {
-            let rounds = if is_once(&contender) && !bench.asked.long { 1 } else { rounds };
-            add(name, &charges, contender, rounds);
-        }
-    }
-    if let Some(binary) = std::env::var_os("MILLRACE_BENCH_UNGUARDED") {
-        let setup = Setup { unguarded: Some(PathBuf::from(binary)), ..Setup::default() };
-        add(name, &charges, Contender::Millrace(UNGUARDED, setup), rounds);
+        turns.extend(charges(bench).await?);
     }
     if variants {
-        for kind in [Kind::Duplicates, Kind::Bad, Kind::LifeCycles, Kind::InOrder, Kind::OutOfOrder] {
-            let backlog = Arc::new(bench.backlog(kind, PARTITIONS, events).await?);
-            add(kind.name(), &backlog, Contender::millrace(), rounds);
-        }
-        let replay = Arc::new(bench.replay(events).await?);
-        add(REPLAY, &replay, Contender::millrace(), rounds);
+        turns.extend(streams(bench).await?);
     }
     bench.rounds(turns.clone()).await?;
     bench.forget(&turns).await
 }
 
+/// Single charges, for everyone.
+async fn charges(bench: &mut Bench) -> anyhow::Result<Vec<Turn>> {
+    let backlog = Arc::new(bench.backlog(Kind::Charges, PARTITIONS, bench.asked.events).await?);
+    let mut field = vec![Contender::millrace()];
+    field.extend(others(bench));
+    if let Some(binary) = std::env::var_os("MILLRACE_BENCH_UNGUARDED") {
+        let setup = Setup { unguarded: Some(PathBuf::from(binary)), ..Setup::default() };
+        field.push(Contender::Millrace(UNGUARDED, setup));
+    }
+    let asked = &bench.asked;
+    let turn = |contender: Contender| Turn {
+        scenario: Kind::Charges.name().to_owned(),
+        parameter: None,
+        backlog: backlog.clone(),
+        rounds: if !asked.long && is_once(&contender) { 1 } else { asked.rounds },
+        contender,
+    };
+    Ok(field.into_iter().map(turn).collect())
+}
+
+/// Other streams, and charges of the same number to hold them against.
+async fn streams(bench: &mut Bench) -> anyhow::Result<Vec<Turn>> {
+    let (long, rounds) = (bench.asked.long, bench.asked.rounds);
+    let events = if long { bench.asked.events } else { bench.asked.events / STREAMS_SHORTER };
+    let mut backlogs = vec![(BASE, bench.backlog(Kind::Charges, PARTITIONS, events).await?)];
+    for kind in [Kind::Duplicates, Kind::Bad, Kind::LifeCycles, Kind::InOrder, Kind::OutOfOrder] {
+        backlogs.push((kind.name(), bench.backlog(kind, PARTITIONS, events).await?));
+    }
+    backlogs.push((REPLAY, bench.replay(events).await?));
+    let turn = |(scenario, backlog): (&str, Backlog)| Turn {
+        scenario: scenario.to_owned(),
+        parameter: None,
+        backlog: Arc::new(backlog),
+        contender: Contender::millrace(),
+        rounds,
+    };
+    Ok(backlogs.into_iter().map(turn).collect())
+}
+
+/// Charges, as what the other streams are held against.
+pub const BASE: &str = "charges, as the base of other streams";
 /// The scenario of a stream that is published twice; the rate is that of the second half.
 pub const REPLAY: &str = "charges, replayed whole";
 /// The build that shows what exactly once costs.
@@ -307,7 +326,7 @@ pub fn debezium(long: bool) -> Vec<peer::Setup> {
 }
 
 /// Everyone but Millrace.
-fn field(bench: &Bench) -> Vec<Contender> {
+fn others(bench: &Bench) -> Vec<Contender> {
     let mut field: Vec<Contender> = [1, 2, 4].map(Contender::Copy).into();
     field.extend([Way::Decoded, Way::Raw, Way::Defaults].map(Contender::Consume));
     field.extend([Mode::Row, Mode::Batched].map(Contender::Plain));
@@ -321,11 +340,14 @@ fn field(bench: &Bench) -> Vec<Contender> {
     field
 }
 
-/// What the short form runs once: it is there to be seen, and no bar depends on it.
+/// What the short form runs in the first round only: it is there to be seen, and no bar depends on it.
 fn is_once(contender: &Contender) -> bool {
     match contender {
         Contender::Peer(setup) => setup.mode == "insert",
-        _ => false,
+        Contender::Copy(connections) => *connections == 1,
+        Contender::Consume(way) => *way != Way::Decoded,
+        Contender::Plain(mode) => *mode == Mode::Row,
+        Contender::Millrace(..) => false,
     }
 }
 

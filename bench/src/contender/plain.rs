@@ -85,7 +85,7 @@ pub async fn run(stack: &Stack, backlog: &Backlog, mode: Mode, records: u64, bar
         environment: Vec::new(),
     };
     let process = Process::start(plan, &stack.logs)?;
-    peer::finish(stack, &database, process, i64::try_from(records)?, bar).await
+    peer::finish(stack, &database, process, (0, i64::try_from(records)?), bar).await
 }
 
 /// The consumer itself. It runs until it is ended.
