@@ -38,7 +38,7 @@ impl Watch {
         let mut missing_said = false;
         let mut looks: u32 = 0;
         while !self.stop.is_cancelled() {
-            match topic_id::fetch(&self.consumer, &self.topic, TIMEOUT) {
+            match self.ask() {
                 Ok(id) => {
                     self.health.kafka.answered();
                     missing_said = false;
@@ -57,6 +57,15 @@ impl Watch {
                 Err(error) => self.health.kafka.failed(&error),
             }
             self.rest();
+        }
+    }
+
+    /// The topic's id, asked only of a cluster that answers: without a controller, librdkafka 2.12 wakes its threads a
+    /// hundred thousand times a second for as long as the question is open.
+    fn ask(&self) -> Result<String, TopicIdError> {
+        match self.consumer.fetch_metadata(Some(&self.topic), TIMEOUT) {
+            Ok(_) => topic_id::fetch(&self.consumer, &self.topic, TIMEOUT),
+            Err(error) => Err(TopicIdError::Unavailable { topic: self.topic.clone(), problem: error.to_string() }),
         }
     }
 

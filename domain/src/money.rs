@@ -3,7 +3,7 @@
 //! Converting between currencies and formatting for a locale are left to others.
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The largest amount of one event, 2^53 - 1 minor units: what every JSON reader holds exactly.
 pub const AMOUNT_MINOR_MAX: i64 = (1 << 53) - 1;
@@ -19,7 +19,12 @@ impl Currency {
         if !bytes.iter().all(u8::is_ascii_uppercase) {
             return None;
         }
-        KNOWN[place(bytes)].then_some(Currency(bytes))
+        let known = &KNOWN[place(bytes)];
+        if known.load(Ordering::Relaxed) == NOT_ASKED {
+            let exponent = iso_currency::Currency::from_code(code).and_then(|currency| currency.exponent());
+            known.store(if exponent.is_some() { IS_CURRENCY } else { IS_NONE }, Ordering::Relaxed);
+        }
+        (known.load(Ordering::Relaxed) == IS_CURRENCY).then_some(Currency(bytes))
     }
 
     /// The three-letter code.
@@ -38,16 +43,11 @@ impl Currency {
 
 const LETTERS: usize = 26;
 
-/// Which codes of three capitals are currencies: asked once for each event.
-static KNOWN: LazyLock<Box<[bool]>> = LazyLock::new(|| {
-    let has_exponent = |code: &[u8; 3]| {
-        let code = std::str::from_utf8(code).ok()?;
-        iso_currency::Currency::from_code(code)?.exponent()
-    };
-    let letter = |n: usize| b'A' + (n % LETTERS) as u8;
-    let codes = (0..LETTERS.pow(3)).map(|n| [letter(n / LETTERS / LETTERS), letter(n / LETTERS), letter(n)]);
-    codes.map(|code| has_exponent(&code).is_some()).collect()
-});
+/// What was found out about each code of three capitals: asked once for each event, and the table of ISO 4217 is long.
+static KNOWN: [AtomicU8; LETTERS * LETTERS * LETTERS] = [const { AtomicU8::new(NOT_ASKED) }; _];
+const NOT_ASKED: u8 = 0;
+const IS_CURRENCY: u8 = 1;
+const IS_NONE: u8 = 2;
 
 /// The place of a code of three capitals among all such codes.
 fn place(code: [u8; 3]) -> usize {

@@ -3,6 +3,7 @@
 //! The body is the truth. Headers may be missing; one that contradicts the body is a refusal.
 
 use millrace_domain::event::Event;
+use millrace_domain::ids::Micros;
 use millrace_domain::reason::Rejection;
 use uuid::Uuid;
 
@@ -47,21 +48,26 @@ pub fn of(event: &Event) -> Vec<(&'static str, String)> {
 }
 
 /// What a header must agree with.
-type Agrees = fn(&Event, &str) -> bool;
+type Agrees = fn(&Event, &[u8]) -> bool;
 
 /// The headers that are judged.
 const JUDGED: [(&str, Agrees); 5] = [
-    (CE_ID, |event, text| is_uuid(text, event.event_id.0)),
-    (CE_TYPE, |event, text| text == event.event_type.as_str()),
-    (CE_SOURCE, |event, text| text == &*event.source),
-    (CE_TIME, |event, text| json::parse_rfc3339(text).is_some_and(|t| t == event.occurred_at)),
-    (CE_SUBJECT, |event, text| is_uuid(text, event.payment_id.0)),
+    (CE_ID, |event, value| is_uuid(value, event.event_id.0)),
+    (CE_TYPE, |event, value| value == event.event_type.as_str().as_bytes()),
+    (CE_SOURCE, |event, value| value == event.source.as_bytes()),
+    (CE_TIME, |event, value| is_time(value, event.occurred_at)),
+    (CE_SUBJECT, |event, value| is_uuid(value, event.payment_id.0)),
 ];
 
 /// Most publishers spell an id as we do, and comparing is quicker than reading.
-fn is_uuid(text: &str, id: Uuid) -> bool {
+fn is_uuid(value: &[u8], id: Uuid) -> bool {
     let mut chars = [0; uuid::fmt::Hyphenated::LENGTH];
-    *text == *id.hyphenated().encode_lower(&mut chars) || Uuid::try_parse(text).is_ok_and(|found| found == id)
+    value == id.hyphenated().encode_lower(&mut chars).as_bytes()
+        || Uuid::try_parse_ascii(value).is_ok_and(|found| found == id)
+}
+
+fn is_time(value: &[u8], moment: Micros) -> bool {
+    std::str::from_utf8(value).ok().and_then(json::parse_rfc3339) == Some(moment)
 }
 
 /// Refuses headers that contradict the event. Values are compared, not their spelling.
@@ -72,8 +78,7 @@ pub fn check<'a, N: AsRef<[u8]>>(
     for (found, value) in headers {
         let judged = JUDGED.iter().find(|(name, _)| name.as_bytes() == found.as_ref());
         let Some((name, agrees)) = judged else { continue };
-        let text = value.and_then(|bytes| std::str::from_utf8(bytes).ok());
-        if !text.is_some_and(|text| agrees(event, text)) {
+        if !value.is_some_and(|value| agrees(event, value)) {
             let found = value.map_or("nothing".into(), |v| shown(&String::from_utf8_lossy(v)));
             return Err(Refusal::new(
                 Rejection::HeaderMismatch,

@@ -3,14 +3,13 @@
 //! What a stage makes is dropped inside: giving memory back is part of its price. No closures here: their names hold the
 //! function's name, and would switch the count off.
 
-use std::collections::HashMap;
 use std::hint::black_box;
 
-use millrace_consumers::flow::books::Entry;
+use millrace_consumers::flow::books::{ByPayment, Entry};
 use millrace_consumers::flow::decode::{Decoded, Record, decode};
 use millrace_consumers::flow::judge::{Judged, Setting, Standing, Work, judge};
 use millrace_domain::event::Event;
-use millrace_domain::ids::{Offset, PaymentId};
+use millrace_domain::ids::Offset;
 use millrace_wire::schemas::SchemaTable;
 use millrace_wire::{avro, headers, json};
 
@@ -33,7 +32,7 @@ pub fn counted_encode(events: &[Event]) {
     }
 }
 
-/// Records to events with their content hash.
+/// Records to events.
 #[inline(never)]
 pub fn counted_decode(records: &[Record]) {
     for record in records {
@@ -47,7 +46,7 @@ pub fn counted_judge(
     setting: &Setting<'_>,
     batch: &[(Record, Decoded)],
     from: Offset,
-    entries: HashMap<PaymentId, Entry>,
+    entries: ByPayment<Entry>,
     standing: &Standing,
 ) -> Judged {
     black_box(judge(setting, Work::Records(batch), from, entries, standing))

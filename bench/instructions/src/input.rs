@@ -7,7 +7,7 @@ use millrace_consumers::flow::decode::{Decoded, Record, decode};
 use millrace_domain::event::Event;
 use millrace_domain::ids::{Micros, Offset, Partition, Position};
 use millrace_generator::{Options, stream};
-use millrace_store::rows::RawRecord;
+use millrace_store::record::RawRecord;
 use millrace_wire::schemas::SchemaTable;
 use millrace_wire::{avro, headers, json};
 use time::macros::datetime;
@@ -41,13 +41,10 @@ pub fn records() -> anyhow::Result<Vec<Record>> {
 }
 
 fn raw(event: &Event) -> RawRecord {
-    let headers = headers::of(event).into_iter().map(|(name, text)| (name.into(), Some(text.into_bytes())));
-    RawRecord {
-        key: Some(event.user_id.as_str().into()),
-        value: Some(avro::encode(event)),
-        headers: headers.collect(),
-        published_at: Some(event.occurred_at),
-    }
+    let headers = headers::of(event);
+    let headers = headers.iter().map(|(name, text)| (name.as_bytes(), Some(text.as_bytes())));
+    let value = avro::encode(event);
+    RawRecord::new(Some(event.user_id.as_str().as_bytes()), Some(&value), headers, Some(event.occurred_at))
 }
 
 /// Where a record stands.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use millrace_consumers::flow::books::Entry;
+use millrace_consumers::flow::books::{ByPayment, Entry};
 use millrace_consumers::flow::decode::{Decoded, Record};
 use millrace_consumers::flow::judge::{Judged, Setting, Standing, Work, stands};
 use millrace_domain::content::ContentHash;
@@ -56,7 +56,7 @@ impl Lane {
         self.keep(judged);
     }
 
-    fn at_hand(&self, work: Work<'_>) -> HashMap<PaymentId, Entry> {
+    fn at_hand(&self, work: Work<'_>) -> ByPayment<Entry> {
         work.payments().iter().filter_map(|id| Some((*id, self.payments.get(id)?.clone()))).collect()
     }
 

@@ -14,7 +14,7 @@ pub enum Stage {
     Parse,
     /// The publisher: an event becomes a framed Avro value and headers.
     Encode,
-    /// The worker: a record becomes an event and its content hash (rule 1).
+    /// The worker: a record becomes an event (rule 1).
     Decode,
     /// The worker: decoded records become what the batch writes (rules 2 to 8).
     Judge,
