@@ -77,6 +77,7 @@ async fn run(args: RunArgs) -> anyhow::Result<u8> {
     let cleaned = bench.stack.clean().await;
     let logs = bench.stack.logs.clone();
     let Some(ended) = ended else {
+        drop(std::fs::remove_dir_all(&logs));
         bench.progress.warn("interrupted: what the bench made was removed, no results were written");
         return Ok(EXIT_INTERRUPTED);
     };
@@ -96,13 +97,12 @@ async fn measure(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<()> {
     if has(Part::CatchUp) || has(Part::Latency) {
         bench.fetch_peers().await;
     }
-    if has(Part::CatchUp) || has(Part::Workloads) {
-        suite::catch_up(bench, has(Part::CatchUp), has(Part::Workloads)).await?;
-    }
+    let wanted =
+        suite::Wanted { charges: has(Part::CatchUp), streams: has(Part::Workloads), latency: has(Part::Latency) };
+    suite::compare(bench, wanted).await?;
     for part in parts {
         match part {
-            Part::CatchUp | Part::Workloads => {}
-            Part::Latency => latency::run(bench).await?,
+            Part::CatchUp | Part::Workloads | Part::Latency => {}
             Part::Publish => publishing::run(bench).await?,
             Part::Partitions => scaling::partitions(bench).await?,
             Part::Workers => scaling::workers(bench).await?,

@@ -8,7 +8,7 @@ use crate::contender::consume::ConsumeArgs;
 use crate::contender::plain::PlainArgs;
 use crate::suite::Asked;
 
-const EVENTS_SHORT: u64 = 240_000;
+const EVENTS_SHORT: u64 = 150_000;
 const EVENTS_LONG: u64 = 3_000_000;
 const ROUNDS_MIN: u32 = 3;
 /// The peers that the hooks in bench/peers/ know.
@@ -69,7 +69,7 @@ pub struct RunArgs {
     /// Only these parts, separated by commas [default: the first four; all of them with --long]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
     only: Vec<Part>,
-    /// Events of a run [default: 240000, or 3000000 with --long]
+    /// Events of a run [default: 150000, or 3000000 with --long]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     events: Option<u64>,
     /// Rounds: in each, every contender has one turn

@@ -14,6 +14,7 @@ use crate::contender::consume::Way;
 use crate::contender::millrace::{Into, Setup};
 use crate::contender::plain::Mode;
 use crate::contender::{Backlog, consume, copy, millrace, peer, plain};
+use crate::latency;
 use crate::progress::Progress;
 use crate::results::{Figures, Place, Results};
 use crate::sending;
@@ -44,7 +45,7 @@ pub struct Asked {
 /// A bench under way.
 pub struct Bench {
     /// The stack.
-    pub stack: Stack,
+    pub stack: Arc<Stack>,
     /// What was asked for.
     pub asked: Asked,
     /// What is said meanwhile.
@@ -107,7 +108,7 @@ pub struct Turn {
 impl Bench {
     /// Everything ready to begin.
     pub fn new(stack: Stack, asked: Asked, progress: Progress) -> Bench {
-        let peers = BTreeSet::new();
+        let (stack, peers) = (Arc::new(stack), BTreeSet::new());
         Bench { stack, asked, progress, results: Results::default(), peers, rows: None }
     }
 
@@ -146,21 +147,26 @@ impl Bench {
 
     /// Gives each its turn, round by round.
     pub async fn rounds(&mut self, turns: Vec<Turn>) -> anyhow::Result<()> {
-        let mut left_out: BTreeSet<String> = BTreeSet::new();
+        let mut left_out = BTreeSet::new();
         for round in 1..=self.asked.rounds {
-            for turn in turns.iter().filter(|turn| round <= turn.rounds) {
-                let who = turn.contender.name();
-                if left_out.contains(&who) {
-                    continue;
+            self.round(&turns, round, &mut left_out).await?;
+        }
+        Ok(())
+    }
+
+    async fn round(&mut self, turns: &[Turn], round: u32, left_out: &mut BTreeSet<String>) -> anyhow::Result<()> {
+        for turn in turns.iter().filter(|turn| round <= turn.rounds) {
+            let who = turn.contender.name();
+            if left_out.contains(&who) {
+                continue;
+            }
+            match self.turn(turn, round).await {
+                Ok(()) => {}
+                Err(error) if matches!(turn.contender, Contender::Peer(_)) => {
+                    self.note(format!("{who} was left out of {}: {error:#}", turn.scenario));
+                    left_out.insert(who);
                 }
-                match self.turn(turn, round).await {
-                    Ok(()) => {}
-                    Err(error) if matches!(turn.contender, Contender::Peer(_)) => {
-                        self.note(format!("{who} was left out of {}: {error:#}", turn.scenario));
-                        left_out.insert(who);
-                    }
-                    Err(error) => return Err(error.context(format!("{who}: {}", turn.scenario))),
-                }
+                Err(error) => return Err(error.context(format!("{who}: {}", turn.scenario))),
             }
         }
         Ok(())
@@ -254,24 +260,56 @@ impl Bench {
     }
 }
 
-/// Catching up on a backlog: charges for everyone, everything else for Millrace.
-pub async fn catch_up(bench: &mut Bench, contenders: bool, variants: bool) -> anyhow::Result<()> {
-    let mut turns = Vec::new();
-    if contenders {
-        turns.extend(charges(bench).await?);
+/// What of the short form's parts is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// Single charges, for everyone.
+    pub charges: bool,
+    /// Other streams, for Millrace.
+    pub streams: bool,
+    /// Latency under a steady load.
+    pub latency: bool,
+}
+
+impl Wanted {
+    /// Whether Debezium catches up and is put under load by one process: its start takes as long as the short form's
+    /// backlog. The long form chooses Debezium's best settings first.
+    fn is_folded(self, long: bool) -> bool {
+        self.charges && self.latency && !long
     }
-    if variants {
+}
+
+/// Catching up on a backlog, and latency: in each round everyone has one turn at each.
+pub async fn compare(bench: &mut Bench, wanted: Wanted) -> anyhow::Result<()> {
+    let folded = wanted.is_folded(bench.asked.long);
+    let mut turns = Vec::new();
+    if wanted.charges {
+        turns.extend(charges(bench, folded).await?);
+    }
+    if wanted.streams {
         turns.extend(streams(bench).await?);
     }
-    bench.rounds(turns.clone()).await?;
-    bench.forget(&turns).await
+    let mut left_out = BTreeSet::new();
+    for round in 1..=bench.asked.rounds {
+        bench.round(&turns, round, &mut left_out).await?;
+        if folded {
+            latency::round(bench, round, true).await?;
+        }
+    }
+    bench.forget(&turns).await?;
+    if wanted.latency && !folded {
+        for round in 1..=bench.asked.rounds {
+            latency::round(bench, round, false).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Single charges, for everyone.
-async fn charges(bench: &mut Bench) -> anyhow::Result<Vec<Turn>> {
+async fn charges(bench: &mut Bench, debezium_elsewhere: bool) -> anyhow::Result<Vec<Turn>> {
     let backlog = Arc::new(bench.backlog(Kind::Charges, PARTITIONS, bench.asked.events).await?);
     let mut field = vec![Contender::millrace()];
-    field.extend(others(bench));
+    field.extend(others(bench, debezium_elsewhere));
     if let Some(binary) = std::env::var_os("MILLRACE_BENCH_UNGUARDED") {
         let setup = Setup { unguarded: Some(PathBuf::from(binary)), ..Setup::default() };
         field.push(Contender::Millrace(UNGUARDED, setup));
@@ -316,8 +354,9 @@ pub const UNGUARDED: &str = "millrace, without fence, proof rows and duplicate c
 /// Debezium's settings that are compared; its best counts.
 pub fn debezium(long: bool) -> Vec<peer::Setup> {
     let of = |mode, tasks, batch| peer::Setup { peer: "debezium", mode, tasks, batch };
-    let mut setups = vec![of("upsert", 2, 5_000), of("insert", 2, 5_000)];
+    let mut setups = vec![of("upsert", 2, 5_000)];
     if long {
+        setups.push(of("insert", 2, 5_000));
         for (tasks, batch) in [(1, 5_000), (4, 5_000), (1, 20_000), (2, 20_000), (4, 20_000)] {
             setups.push(of("upsert", tasks, batch));
         }
@@ -326,11 +365,11 @@ pub fn debezium(long: bool) -> Vec<peer::Setup> {
 }
 
 /// Everyone but Millrace.
-fn others(bench: &Bench) -> Vec<Contender> {
+fn others(bench: &Bench, debezium_elsewhere: bool) -> Vec<Contender> {
     let mut field: Vec<Contender> = [1, 2, 4].map(Contender::Copy).into();
     field.extend([Way::Decoded, Way::Raw, Way::Defaults].map(Contender::Consume));
     field.extend([Mode::Row, Mode::Batched].map(Contender::Plain));
-    if bench.peers.contains("debezium") {
+    if bench.peers.contains("debezium") && !debezium_elsewhere {
         field.extend(debezium(bench.asked.long).into_iter().map(Contender::Peer));
     }
     if bench.peers.contains("flink") {
@@ -343,11 +382,10 @@ fn others(bench: &Bench) -> Vec<Contender> {
 /// What the short form runs in the first round only: it is there to be seen, and no bar depends on it.
 fn is_once(contender: &Contender) -> bool {
     match contender {
-        Contender::Peer(setup) => setup.mode == "insert",
         Contender::Copy(connections) => *connections == 1,
         Contender::Consume(way) => *way != Way::Decoded,
         Contender::Plain(mode) => *mode == Mode::Row,
-        Contender::Millrace(..) => false,
+        Contender::Millrace(..) | Contender::Peer(_) => false,
     }
 }
 

@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use crate::process::Process;
@@ -29,6 +28,8 @@ pub enum Gauge {
     Lanes,
     /// The floor: proof rows alone.
     Batches,
+    /// Millrace without proof rows: its event log, which is partitioned by month.
+    Events,
     /// Anyone else: rows of this table.
     Rows(String),
 }
@@ -151,14 +152,15 @@ impl Watched<'_> {
     async fn glance(&mut self) -> anyhow::Result<i64> {
         match self.gauge.clone() {
             Gauge::Lanes | Gauge::Batches => self.exact().await,
-            Gauge::Rows(table) => {
-                let rows = sqlx::query("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = $1")
-                    .bind(&table)
-                    .fetch_optional(&mut *self.session)
-                    .await?;
-                Ok(rows.map_or(Ok(0), |row| row.try_get(0))?)
-            }
+            Gauge::Events => self.inserted("events\\_%").await,
+            Gauge::Rows(table) => self.inserted(&table).await,
         }
+    }
+
+    /// Rows that Postgres' statistics know of, in the tables of this name.
+    async fn inserted(&mut self, pattern: &str) -> anyhow::Result<i64> {
+        let statement = "SELECT coalesce(sum(n_tup_ins), 0)::bigint FROM pg_stat_user_tables WHERE relname LIKE $1";
+        Ok(sqlx::query_scalar(statement).bind(pattern).fetch_one(&mut *self.session).await?)
     }
 
     /// How much is done, to the row.
@@ -170,6 +172,7 @@ impl Watched<'_> {
             Gauge::Batches => {
                 "SELECT coalesce(sum(to_offset - from_offset), 0)::bigint FROM millrace.batches".to_owned()
             }
+            Gauge::Events => "SELECT count(*) FROM millrace.events".to_owned(),
             Gauge::Rows(table) => format!("SELECT count(*) FROM {table}"),
         };
         match sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(&mut *self.session).await {

@@ -111,7 +111,7 @@ async fn drive(
     let mut workers = (0..count).map(begin).collect::<anyhow::Result<Vec<_>>>()?;
     let gauge = match setup.unguarded {
         None => Gauge::Lanes,
-        Some(_) => Gauge::Rows("millrace.events".to_owned()),
+        Some(_) => Gauge::Events,
     };
     if let Some(share) = setup.joins_at {
         let target = base + (backlog.records as f64 * share) as i64;
