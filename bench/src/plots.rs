@@ -18,7 +18,7 @@ pub struct Plot {
     pub title: String,
 }
 
-const WIDTH: u32 = 900;
+const WIDTH: u32 = 960;
 const ROW_HEIGHT: u32 = 34;
 const TEXT: (&str, i32) = ("sans-serif", 15);
 const OURS: RGBColor = RGBColor(31, 119, 180);
@@ -52,7 +52,7 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// A bar for each contender, its spread as a line.
 fn comparison(path: &Path, title: &str, measured: &[(&Measurement, &Spread)]) -> Drawn {
-    const LABELS: u32 = 370;
+    const LABELS: u32 = 430;
     let rows = u32::try_from(measured.len())?;
     let root = SVGBackend::new(path, (WIDTH, 90 + rows * ROW_HEIGHT)).into_drawing_area();
     root.fill(&WHITE)?;

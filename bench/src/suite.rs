@@ -42,6 +42,9 @@ pub struct Asked {
     pub peers: Vec<&'static str>,
 }
 
+/// Who cannot be measured any more: scenario, place on the curve, name.
+type LeftOut = BTreeSet<(String, Option<u64>, String)>;
+
 /// A bench under way.
 pub struct Bench {
     /// The stack.
@@ -154,19 +157,23 @@ impl Bench {
         Ok(())
     }
 
-    async fn round(&mut self, turns: &[Turn], round: u32, left_out: &mut BTreeSet<String>) -> anyhow::Result<()> {
+    async fn round(&mut self, turns: &[Turn], round: u32, left_out: &mut LeftOut) -> anyhow::Result<()> {
         for turn in turns.iter().filter(|turn| round <= turn.rounds) {
             let who = turn.contender.name();
-            if left_out.contains(&who) {
+            if left_out.contains(&(turn.scenario.clone(), turn.parameter, who.clone())) {
                 continue;
             }
             match self.turn(turn, round).await {
                 Ok(()) => {}
-                Err(error) if matches!(turn.contender, Contender::Peer(_)) => {
-                    self.note(format!("{who} was left out of {}: {error:#}", turn.scenario));
-                    left_out.insert(who);
+                // What cannot be measured is left out and said; that Millrace itself fails is a wrong result.
+                Err(error) => {
+                    let problem = format!("{who} is left out of {} from round {round} on: {error:#}", turn.scenario);
+                    match turn.contender {
+                        Contender::Millrace(..) => self.wrong(problem),
+                        _ => self.note(problem),
+                    }
+                    left_out.insert((turn.scenario.clone(), turn.parameter, who));
                 }
-                Err(error) => return Err(error.context(format!("{who}: {}", turn.scenario))),
             }
         }
         Ok(())
