@@ -86,7 +86,7 @@ bench: ## measure everything in turn, in under five minutes, and write bench/BEN
 	cargo build --release --locked -p millrace -p millrace-bench
 	@MILLRACE_BENCH_COMMAND="make bench$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run $(ARGS)
 
-bench-long: ## the same with ten times the events and the scaling curves; allow hours
+bench-long: ## the same with twenty times the events, and the scaling curves; allow hours
 	@compose/need stack build java
 	cargo build --release --locked -p millrace -p millrace-bench
 	@MILLRACE_BENCH_COMMAND="make bench-long$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run --long $(ARGS)
