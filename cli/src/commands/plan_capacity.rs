@@ -45,19 +45,19 @@ numbers, value, unit}]}], figures: {machine, costs: {NAME: {value, unit, source}
 #[group(skip)]
 pub struct PlanCapacityArgs {
     /// How many users there are, such as 250000 or 1M.
-    #[arg(long, value_name = "N", value_parser = parse::users, requires = "events_per_user", conflicts_with_all = ["events_per_second", "peak_events_per_second"])]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse::users, requires = "events_per_user", conflicts_with_all = ["events_per_second", "peak_events_per_second"])]
     users: Option<f64>,
     /// How many events a user causes: 3, 3/day, 0.5/hour, 20/month.
-    #[arg(long, value_name = "RATE", value_parser = parse::events_per_day, requires = "users")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = parse::events_per_day, requires = "users")]
     events_per_user: Option<f64>,
     /// The load as events per second on average; several, separated by commas, are put side by side.
-    #[arg(long, value_name = "RATE", value_delimiter = ',', value_parser = parse::per_second, conflicts_with = "peak_events_per_second")]
+    #[arg(long, value_name = "RATE", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse::per_second, conflicts_with = "peak_events_per_second")]
     events_per_second: Vec<f64>,
     /// The load as events per second at the busiest time; several, separated by commas, are put side by side.
-    #[arg(long, value_name = "RATE", value_delimiter = ',', value_parser = parse::per_second)]
+    #[arg(long, value_name = "RATE", value_delimiter = ',', allow_negative_numbers = true, value_parser = parse::per_second)]
     peak_events_per_second: Vec<f64>,
     /// How many times the mean the peak is.
-    #[arg(long, value_name = "FACTOR", default_value = "3", value_parser = parse::peak_factor)]
+    #[arg(long, value_name = "FACTOR", default_value = "3", allow_negative_numbers = true, value_parser = parse::peak_factor)]
     peak_factor: f64,
     /// How long Kafka keeps a record.
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse::duration)]
@@ -66,22 +66,22 @@ pub struct PlanCapacityArgs {
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse::duration)]
     keep: Duration,
     /// The share of every machine, disk and link that stays free.
-    #[arg(long, value_name = "SHARE", default_value = "0.3", value_parser = parse::headroom)]
+    #[arg(long, value_name = "SHARE", default_value = "0.3", allow_negative_numbers = true, value_parser = parse::headroom)]
     headroom: f64,
     /// A figure for this run in place of the measured or chosen one. May be given many times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = Override::parse)]
     set: Vec<Override>,
     /// The price of a core for a month. This and the other prices are round figures; yours will differ.
-    #[arg(long, value_name = "PRICE", default_value = "25", value_parser = parse::price)]
+    #[arg(long, value_name = "PRICE", default_value = "25", allow_negative_numbers = true, value_parser = parse::price)]
     price_core: f64,
     /// The price of a GB of memory for a month.
-    #[arg(long, value_name = "PRICE", default_value = "3", value_parser = parse::price)]
+    #[arg(long, value_name = "PRICE", default_value = "3", allow_negative_numbers = true, value_parser = parse::price)]
     price_memory: f64,
     /// The price of a TB of SSD for a month.
-    #[arg(long, value_name = "PRICE", default_value = "80", value_parser = parse::price)]
+    #[arg(long, value_name = "PRICE", default_value = "80", allow_negative_numbers = true, value_parser = parse::price)]
     price_disk: f64,
     /// The price of a TB that is sent from one zone to another.
-    #[arg(long, value_name = "PRICE", default_value = "20", value_parser = parse::price)]
+    #[arg(long, value_name = "PRICE", default_value = "20", allow_negative_numbers = true, value_parser = parse::price)]
     price_traffic: f64,
     /// Leave out the working and the figures.
     #[arg(long)]
@@ -262,7 +262,7 @@ mod tests {
             (&["--events-per-user", "10"], "--users"),
             (&["--users", "0", "--events-per-user", "3"], "--users <N>': there is no load to plan for"),
             (&["--users", "1.5", "--events-per-user", "3"], "whole number"),
-            (&["--users", "-5", "--events-per-user", "3"], "'-5'"),
+            (&["--users", "-5", "--events-per-user", "3"], "--users <N>': there is no load to plan for"),
             (&["--users", "1G", "--events-per-user", "1000/s"], "more than the"),
             (&["--users", "5", "--events-per-user", "3/fortnight"], "fortnight"),
             (&["--events-per-second", "0"], "there is no load to plan for"),
