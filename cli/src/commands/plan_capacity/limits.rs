@@ -39,7 +39,7 @@ pub struct Limit {
 /// Every limit, the one that the smallest system meets first at the front.
 pub fn all(planned: &Planned, peak: f64, policy: &Policy, figures: &Figures) -> Vec<Limit> {
     let scale = Scale { usable: 1.0 - policy.headroom, peak_factor: policy.peak_factor };
-    let mut limits = of_workers(&scale, planned, figures);
+    let mut limits = of_workers(&scale, planned, figures).to_vec();
     limits.extend(of_postgres(&scale, planned, policy, figures));
     limits.extend(of_brokers(&scale, planned, policy, figures));
     limits.iter_mut().for_each(|limit| limit.passed = peak > limit.start_carries);
