@@ -1,6 +1,6 @@
 //! Whether Postgres and Kafka answer: said once when it changes, not once for each lane.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use metrics::gauge;
 
@@ -9,13 +9,14 @@ pub(crate) struct Availability {
     name: &'static str,
     metric: &'static str,
     up: AtomicBool,
+    recoveries: AtomicU64,
 }
 
 impl Availability {
     /// A service that is thought to answer until it does not.
     pub(crate) fn of(name: &'static str, metric: &'static str) -> Availability {
         gauge!(metric).set(1.0);
-        Availability { name, metric, up: AtomicBool::new(true) }
+        Availability { name, metric, up: AtomicBool::new(true), recoveries: AtomicU64::new(0) }
     }
 
     /// Whether it answered last.
@@ -26,9 +27,15 @@ impl Availability {
     /// It answered.
     pub(crate) fn answered(&self) {
         if !self.up.swap(true, Ordering::Relaxed) {
+            self.recoveries.fetch_add(1, Ordering::Relaxed);
             gauge!(self.metric).set(1.0);
             tracing::info!("{} is back; going on where the lanes stood", self.name);
         }
+    }
+
+    /// How often it came back.
+    pub(crate) fn recoveries(&self) -> u64 {
+        self.recoveries.load(Ordering::Relaxed)
     }
 
     /// It did not answer, or said that it cannot.

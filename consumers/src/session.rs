@@ -71,6 +71,8 @@ pub(crate) struct Session {
     stop: CancellationToken,
     state: Arc<LaneState>,
     connection: Option<Connection>,
+    /// How often Postgres had come back when the connection was made.
+    recoveries: u64,
 }
 
 impl Session {
@@ -80,14 +82,17 @@ impl Session {
         stop: CancellationToken,
         state: Arc<LaneState>,
     ) -> Session {
-        Session { database, postgres, stop, state, connection: None }
+        Session { database, postgres, stop, state, connection: None, recoveries: 0 }
     }
 
     /// The connection, made anew if the last one was dropped.
     pub(crate) async fn connection(&mut self) -> Result<Result<&mut Connection, StoreError>, Stopped> {
         if self.connection.is_none() {
             match connect(&self.database, &self.postgres, &self.stop, || self.state.progress()).await? {
-                Ok(connection) => self.connection = Some(connection),
+                Ok(connection) => {
+                    self.connection = Some(connection);
+                    self.recoveries = self.postgres.recoveries();
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
@@ -108,9 +113,12 @@ impl Session {
         }
     }
 
-    /// Says that Postgres is away, for the error that a statement ended with.
+    /// Says that Postgres is away, for the error that a statement ended with. A connection that an outage broke which is
+    /// over by now is no news.
     pub(crate) fn lost(&mut self, error: &StoreError) {
-        self.postgres.failed(error);
+        if self.recoveries == self.postgres.recoveries() {
+            self.postgres.failed(error);
+        }
         self.connection = None;
     }
 }

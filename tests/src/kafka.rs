@@ -196,6 +196,10 @@ impl Topic {
                     records.insert(record.place, record);
                     silent = 0;
                 }
+                // A broker that a test killed: the client finds another one, or the silence ends the wait.
+                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure) => {
+                    silent += 1;
+                }
                 Some(Err(error)) => panic!("{}: {error}", self.name),
                 None => silent += 1,
             }

@@ -61,6 +61,7 @@ async fn the_audit_finds_each_way_of_breaking_a_ledger() {
     let mut worker = pipeline.worker().with(&["--batch-records-max", "50"]).start();
     pipeline.drained(Duration::from_secs(60)).await;
     worker.kill_9();
+    fold_balances(&pipeline).await;
     assert_eq!(problems(&pipeline.ledger).await, Vec::<String>::new());
     assert_eq!(pipeline.differences(Default::default()).await, Vec::<String>::new());
     let tables = [
@@ -87,6 +88,15 @@ async fn the_audit_finds_each_way_of_breaking_a_ledger() {
     pipeline.finish().await;
 }
 
+/// What the lanes noted goes into the stripes, as the next fold would do it: so there is a stripe to break.
+async fn fold_balances(pipeline: &Pipeline) {
+    let fold = "INSERT INTO millrace.balance_stripes (account, currency, partition, amount_minor)
+                SELECT account, currency, partition, amount_minor FROM millrace.balances_by_partition
+                ON CONFLICT (account, currency, partition) DO UPDATE SET amount_minor = excluded.amount_minor;
+                TRUNCATE millrace.balance_changes";
+    pipeline.ledger.execute(fold).await;
+}
+
 /// Puts back what was kept. Columns that Postgres numbers itself take the old numbers.
 async fn restore(pipeline: &Pipeline, tables: &[&str]) {
     for table in tables {
@@ -104,9 +114,10 @@ async fn the_comparison_finds_a_single_unit_and_a_single_record() {
     let mut worker = pipeline.worker().start();
     pipeline.drained(Duration::from_secs(60)).await;
     worker.kill_9();
+    fold_balances(&pipeline).await;
     pipeline.agrees_with_the_model().await;
     for (table, change) in [
-        ("balance_stripes", "amount_minor = amount_minor + 1 WHERE account = 'psp_receivable' AND currency = 'EUR'"),
+        ("balance_stripes", "amount_minor = amount_minor + 1 WHERE account = 'fee_revenue' AND currency = 'EUR'"),
         ("dead_letters", "reason = 'malformed' WHERE reason = 'sequence_conflict'"),
         ("parked", "reason = 'missing_capture' WHERE reason = 'missing_sequence'"),
         ("payments", "last_sequence = last_sequence + 1 WHERE version > 0"),
