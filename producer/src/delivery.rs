@@ -60,7 +60,7 @@ impl Future for Delivery {
 pub(crate) struct Pending {
     pub(crate) result: oneshot::Sender<Result<Accepted, Cause>>,
     pub(crate) called_at: Instant,
-    /// Held until the result is told; the last to be dropped.
+    /// Held until the result is known.
     pub(crate) place: Place,
 }
 
@@ -131,10 +131,11 @@ impl ProducerContext for Callbacks {
                 Err(cause)
             }
         };
-        // Who dropped the `Delivery` does not want to know.
         let Pending { result: sender, place, .. } = *pending;
-        let _ = sender.send(result);
         self.meters.settled();
+        // Before the result is told: who has every result must find nothing in flight.
         drop(place);
+        // Who dropped the `Delivery` does not want to know.
+        let _ = sender.send(result);
     }
 }

@@ -46,6 +46,19 @@ async fn an_accepted_event_is_in_the_topic_as_it_was_published_with_its_headers(
     topic.delete().await;
 }
 
+/// `millrace publish` now and then counted a last event as unknown that it had the result of.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_every_result_finds_nothing_in_flight() {
+    let topic = Topic::create("in-flight", 1, &[]).await;
+    let producer = connect(&topic, |_| {}).await;
+    for number in 1..=500 {
+        producer.publish(&charge("user-1", number)).await.expect("accepted");
+        assert_eq!(producer.in_flight(), 0, "after event {number}");
+    }
+    producer.close(Duration::ZERO).await.expect("nothing is under way");
+    topic.delete().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tiny_queue_pushes_back_and_keeps_the_order_of_each_user() {
     const EVENTS: i64 = 1_000;
