@@ -136,8 +136,8 @@ fn against_itself(results: &Results) -> Vec<Bar> {
         ),
         at_least(
             "replay",
-            "everything published again: the rate of the second half against the clean rate",
-            against(REPLAY, BASE),
+            "everything published again: the rate of the second time against the clean rate",
+            second_time(against(REPLAY, BASE)),
             1.5,
         ),
         at_least(
@@ -153,6 +153,13 @@ fn against_itself(results: &Results) -> Vec<Bar> {
             0.05,
         ),
     ]
+}
+
+/// The rate of the second time, where `both` is that of both times together: the time of both, less that of the first. All
+/// three are shares of the clean rate.
+fn second_time(both: Option<f64>) -> Option<f64> {
+    let took = 2.0 / both? - 1.0;
+    (took > 0.0).then(|| 1.0 / took)
 }
 
 fn publishing(results: &Results) -> Vec<Bar> {

@@ -73,19 +73,6 @@ pub fn pace(commits: &[Commit]) -> anyhow::Result<Pace> {
     Ok(Pace { per_second: records as f64 / seconds, seconds })
 }
 
-/// The pace from the moment on at which every partition had passed its offset in `passed`.
-pub fn pace_behind(commits: &[Commit], passed: &[(i32, i64)]) -> anyhow::Result<Pace> {
-    let reached = |(partition, offset): &(i32, i64)| {
-        let mut there = commits.iter().filter(|commit| {
-            commit.proof.is_some_and(|p| p.partition == *partition && p.from_offset + commit.records >= *offset)
-        });
-        there.next().map(|commit| commit.at)
-    };
-    let starts: Option<Vec<f64>> = passed.iter().map(reached).collect();
-    let start = starts.context("a partition never came so far")?.into_iter().fold(f64::MIN, f64::max);
-    pace_from(commits, start)
-}
-
 /// The pace behind the commit with which half of everything was done.
 pub fn pace_of_second_half(commits: &[Commit]) -> anyhow::Result<Pace> {
     let all: i64 = commits.iter().map(|commit| commit.records).sum();
@@ -135,19 +122,6 @@ mod tests {
         let commits = [commit(10.0, 500, 0, 0, 1), commit(11.0, 100, 0, 500, 1), commit(12.0, 300, 1, 0, 1)];
         assert_eq!(pace(&commits).expect("a pace"), Pace { per_second: 200.0, seconds: 2.0 });
         assert!(pace(&commits[..1]).is_err());
-    }
-
-    #[test]
-    fn the_second_half_begins_when_the_last_partition_has_left_the_first() {
-        let commits = [
-            commit(1.0, 100, 0, 0, 1),
-            commit(2.0, 100, 0, 100, 1),
-            commit(3.0, 100, 1, 0, 1),
-            commit(4.0, 50, 1, 100, 1),
-            commit(5.0, 50, 1, 150, 1),
-        ];
-        let pace = pace_behind(&commits, &[(0, 100), (1, 100)]).expect("a pace");
-        assert_eq!(pace, Pace { per_second: 50.0, seconds: 2.0 });
     }
 
     #[test]

@@ -22,8 +22,6 @@ pub struct Backlog {
     pub topic: TopicName,
     /// How many records it holds.
     pub records: u64,
-    /// By partition, how many records stood there when the first half of a replay was published.
-    pub halves: Vec<(i32, i64)>,
     /// What a correct pipeline ends with.
     pub outcome: Outcome,
 }

@@ -108,7 +108,7 @@ pub async fn second_worker(bench: &mut Bench) -> anyhow::Result<()> {
 pub async fn full_tables(bench: &mut Bench, rows: u64) -> anyhow::Result<()> {
     const SLICE: u64 = 5_000_000;
     let topic = bench.stack.make_topic(PARTITIONS).await?;
-    let mut ledger = Backlog { topic, records: 0, halves: Vec::new(), outcome: Default::default() };
+    let mut ledger = Backlog { topic, records: 0, outcome: Default::default() };
     let mut database = None;
     let mut slices = Vec::new();
     while slices.iter().sum::<u64>() < rows {
@@ -161,7 +161,7 @@ async fn publish_more(bench: &mut Bench, ledger: &mut Backlog, events: u64, seed
     let bar = bench.progress.bar(&format!("publishing {events} more events"), events);
     let workload = Kind::Charges.stream_of(seed, events, now_ms()?)?;
     let (records, outcome) = sending::backlog(&bench.stack.brokers, ledger.topic.as_str(), workload, &bar).await?;
-    let slice = Backlog { topic: ledger.topic.clone(), records, halves: Vec::new(), outcome };
+    let slice = Backlog { topic: ledger.topic.clone(), records, outcome };
     ledger.records += records;
     workload::merge(&mut ledger.outcome, &slice.outcome);
     Ok(slice)

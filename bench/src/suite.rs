@@ -132,20 +132,19 @@ impl Bench {
         let bar = self.progress.bar(&format!("publishing {events} events: {}", kind.name()), events);
         let workload = kind.stream(events, now_ms()?)?;
         let (records, outcome) = sending::backlog(&self.stack.brokers, topic.as_str(), workload, &bar).await?;
-        Ok(Backlog { topic, records, halves: Vec::new(), outcome })
+        Ok(Backlog { topic, records, outcome })
     }
 
-    /// Publishes charges and then all of them again: `halves` say where the second half begins.
+    /// Publishes charges and then all of them again.
     pub async fn replay(&mut self, events: u64) -> anyhow::Result<Backlog> {
         let topic = self.stack.make_topic(PARTITIONS).await?;
         let bar = self.progress.bar(&format!("publishing {events} events twice"), events * 2);
         let end_ms = now_ms()?;
         let stream = || Kind::Charges.stream(events, end_ms);
         let (first, mut outcome) = sending::backlog(&self.stack.brokers, topic.as_str(), stream()?, &bar).await?;
-        let halves = self.stack.watermarks(&topic).await?.iter().map(|end| (end.partition, end.high)).collect();
         let (second, _) = sending::backlog(&self.stack.brokers, topic.as_str(), stream()?, &bar).await?;
         outcome.duplicates += second;
-        Ok(Backlog { topic, records: first + second, halves, outcome })
+        Ok(Backlog { topic, records: first + second, outcome })
     }
 
     /// Gives each its turn, round by round.
@@ -353,7 +352,8 @@ async fn streams(bench: &mut Bench) -> anyhow::Result<Vec<Turn>> {
 
 /// Charges, as what the other streams are held against.
 pub const BASE: &str = "charges, as the base of other streams";
-/// The scenario of a stream that is published twice; the rate is that of the second half.
+/// The scenario of a stream that is published twice; the rate is that of both halves together, for lanes reach the second
+/// half one after the other.
 pub const REPLAY: &str = "charges, replayed whole";
 /// The build that shows what exactly once costs.
 pub const UNGUARDED: &str = "millrace, without fence, proof rows and duplicate checks";

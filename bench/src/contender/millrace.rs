@@ -67,7 +67,7 @@ pub async fn run(stack: &Stack, backlog: &Backlog, setup: &Setup, into: &Into, b
         Some(_) => commits::of_rows(&mut session, "millrace.events").await?,
     };
     commits.retain(|commit| commit.at >= began);
-    figures = paced(figures, &commits, backlog, setup, &mut session).await?;
+    figures = paced(figures, &commits, setup, &mut session).await?;
     drop(session);
     let is_audited = setup.unguarded.is_none() && !matches!(into, Into::Standing(_));
     let problems = match is_audited {
@@ -128,13 +128,12 @@ async fn drive(
 async fn paced(
     mut figures: Figures,
     commits: &[Commit],
-    backlog: &Backlog,
     setup: &Setup,
     session: &mut PgConnection,
 ) -> anyhow::Result<Figures> {
-    let pace = match (backlog.halves.as_slice(), setup.joins_at) {
-        ([], None) => commits::pace(commits)?,
-        ([], Some(_)) => {
+    let pace = match setup.joins_at {
+        None => commits::pace(commits)?,
+        Some(_) => {
             if let Some(gap) = commits::longest_gap_of_those_that_stay(commits) {
                 figures.insert(figure::GAP_S, gap);
             }
@@ -146,7 +145,6 @@ async fn paced(
                     .context("when the lanes were claimed")?;
             commits::pace_from(commits, claimed)?
         }
-        (halves, _) => commits::pace_behind(commits, halves)?,
     };
     Ok(with_pace(figures, pace))
 }
