@@ -58,9 +58,9 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
-            batch_records_max: 3_000,
-            batch_bytes_max: 4 << 20,
-            buffer_bytes_max: 24 << 20,
+            batch_records_max: 8_000,
+            batch_bytes_max: 8 << 20,
+            buffer_bytes_max: 48 << 20,
             fetched_kib_max: 8 << 10,
             remembered_payments_max: NonZeroUsize::new(4_096).expect("4096 is not 0"),
             busy_lanes_max: NonZeroUsize::new(3).expect("3 is not 0"),

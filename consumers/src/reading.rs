@@ -2,15 +2,17 @@
 //! may stand already.
 //!
 //! The order of the reads is that of the design's fast path: ids are looked up only where an event may have been
-//! applied before, and all of them only when a key said so.
+//! applied before, and all of them only when a key said so. Payments are not even read where all are expected to be
+//! new: see `flow::novelty`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use millrace_domain::book::{Book, Parked};
 use millrace_domain::content::ContentHash;
 use millrace_domain::event::Event;
 use millrace_domain::ids::{EventId, Offset, PaymentId};
+use millrace_domain::payment::Payment;
 use millrace_store::connect::Connection;
 use millrace_store::error::StoreError;
 use millrace_store::load;
@@ -20,9 +22,9 @@ use uuid::Uuid;
 
 use crate::flow::books::{ByPayment, Entry, Memory};
 use crate::flow::decode::decode;
-use crate::flow::judge::{Judged, Setting, Standing, Work, judge};
+use crate::flow::judge::{Judged, Setting, Standing, Unsure, Work, judge};
 
-/// Reads what the work needs and judges it. `thorough`: every id is looked up, for a key said that one stands.
+/// Reads what the work needs and judges it. `thorough`: everything is looked up, for a key said that something stands.
 pub(crate) async fn judged(
     connection: &mut Connection,
     memory: &mut Memory,
@@ -31,83 +33,150 @@ pub(crate) async fn judged(
     from: Offset,
     thorough: bool,
 ) -> Result<Judged, StoreError> {
-    let needed = work.payments();
-    let (read, mut standing) = read(connection, memory, &setting, work, &needed).await?;
-    standing.redriven_from = load::dead_letters(connection, &work.dead_letter_ids()).await?;
-    let entries = at_hand(memory, &read, &needed);
-    let suspected = if thorough { work.event_ids() } else { work.likely_applied(&entries) };
-    look_up(connection, &mut standing, suspected).await?;
-    let judged = judge(&setting, work, from, entries, &standing);
+    let mut desk = Reading::of(connection, memory, &setting, work);
+    desk.read_parked().await?;
+    match thorough {
+        true => desk.read_all_for(work.event_ids()).await?,
+        false => {
+            desk.read_payments().await?;
+            let suspected = work.likely_applied(&desk.at_hand());
+            desk.look_up(suspected).await?;
+        }
+    }
+    let judged = desk.judge(from);
     if judged.unsure.is_empty() {
         return Ok(judged);
     }
-    look_up(connection, &mut standing, judged.unsure).await?;
-    let mut again = judge(&setting, work, from, at_hand(memory, &read, &needed), &standing);
-    if !again.unsure.is_empty() {
-        // What was looked up changed other judgments: now every id is.
-        look_up(connection, &mut standing, work.event_ids()).await?;
-        again = judge(&setting, work, from, at_hand(memory, &read, &needed), &standing);
+    desk.read_unsure(judged.unsure).await?;
+    let again = desk.judge(from);
+    if again.unsure.is_empty() {
+        return Ok(again);
     }
-    Ok(again)
+    // What was looked up changed other judgments: now everything is.
+    desk.read_all_for(work.event_ids()).await?;
+    Ok(desk.judge(from))
 }
 
-/// The payments that the lane does not remember, and what stands in `parked` under the work's ids.
-async fn read(
-    connection: &mut Connection,
-    memory: &mut Memory,
-    setting: &Setting<'_>,
-    work: Work<'_>,
-    needed: &[PaymentId],
-) -> Result<(ByPayment<Entry>, Standing), StoreError> {
-    let missing: Vec<Uuid> = needed.iter().filter(|id| memory.get(**id).is_none()).map(|id| id.0).collect();
-    let events: Vec<Uuid> = work.event_ids().iter().map(|id| id.0).collect();
-    let stored = load::payments(connection, &missing).await?;
-    let parked = load::parked(connection, setting.partition, &missing, &events).await?;
-    let mut standing = Standing::default();
-    let mut waiting: HashMap<PaymentId, Vec<(Parked, ParkedRow)>> = HashMap::new();
-    for row in parked {
-        let event = event_of(&row)?;
-        standing.hashes.insert(row.event_id, ContentHash::of(&event));
-        if row.position.partition == setting.partition {
-            waiting.entry(row.payment_id).or_default().push((parked_event(event, &row), row));
-        }
+/// What was read for one batch so far.
+struct Reading<'a> {
+    connection: &'a mut Connection,
+    memory: &'a mut Memory,
+    setting: &'a Setting<'a>,
+    work: Work<'a>,
+    needed: Vec<PaymentId>,
+    /// Those of the needed payments that are not remembered.
+    missing: Vec<PaymentId>,
+    /// Those of the missing that were asked for.
+    asked: HashSet<PaymentId>,
+    read: ByPayment<Entry>,
+    standing: Standing,
+}
+
+impl<'a> Reading<'a> {
+    fn of(
+        connection: &'a mut Connection,
+        memory: &'a mut Memory,
+        setting: &'a Setting<'a>,
+        work: Work<'a>,
+    ) -> Reading<'a> {
+        let needed = work.payments();
+        let missing = needed.iter().copied().filter(|id| memory.get(*id).is_none()).collect();
+        let (asked, read, standing) = Default::default();
+        Reading { connection, memory, setting, work, needed, missing, asked, read, standing }
     }
-    let mut read: ByPayment<Entry> = stored
-        .into_iter()
-        .map(|(id, payment)| {
-            let Stood { version, last_sequence } =
-                Stood { version: payment.state.version, last_sequence: payment.state.last_sequence };
-            let entry = Entry {
-                book: Book::new(payment.state, []),
-                stood: Some(Stood { version, last_sequence }),
-                written_by: Some(payment.partition),
-                published: Default::default(),
-            };
-            (id, entry)
-        })
-        .collect();
-    for (id, waiting) in waiting {
-        // What a remembered payment has parked, it remembers too.
-        if needed.binary_search(&id).is_ok() && memory.get(id).is_none() {
-            let entry = read.entry(id).or_default();
+
+    /// What is parked for the payments that are not remembered, and what stands in `parked` under the work's ids. What a
+    /// remembered payment has parked, it remembers too.
+    async fn read_parked(&mut self) -> Result<(), StoreError> {
+        let missing: Vec<Uuid> = self.missing.iter().map(|id| id.0).collect();
+        let events: Vec<Uuid> = self.work.event_ids().iter().map(|id| id.0).collect();
+        let mut waiting: HashMap<PaymentId, Vec<(Parked, ParkedRow)>> = HashMap::new();
+        for row in load::parked(self.connection, self.setting.partition, &missing, &events).await? {
+            let event = event_of(&row)?;
+            self.standing.hashes.insert(row.event_id, ContentHash::of(&event));
+            if row.position.partition == self.setting.partition && self.missing.binary_search(&row.payment_id).is_ok() {
+                waiting.entry(row.payment_id).or_default().push((parked_event(event, &row), row));
+            }
+        }
+        for (id, waiting) in waiting {
+            let entry = self.read.entry(id).or_default();
             entry.published = waiting.iter().map(|(_, row)| (row.event_id, row.record.published_at)).collect();
-            let payment = std::mem::take(&mut entry.book).payment;
-            entry.book = Book::new(payment, waiting.into_iter().map(|(parked, _)| parked));
+            entry.book = Book::new(Payment::default(), waiting.into_iter().map(|(parked, _)| parked));
         }
+        self.standing.redriven_from = load::dead_letters(self.connection, &self.work.dead_letter_ids()).await?;
+        Ok(())
     }
-    Ok((read, standing))
-}
 
-/// The payments as the batch begins with them. One that nobody has seen is not among them.
-fn at_hand(memory: &mut Memory, read: &ByPayment<Entry>, needed: &[PaymentId]) -> ByPayment<Entry> {
-    let entry = |id: &PaymentId| memory.get(*id).or_else(|| read.get(id)).cloned().map(|entry| (*id, entry));
-    needed.iter().filter_map(entry).collect()
-}
+    /// The payments that are not remembered; none but those with something parked, if all are expected to be new.
+    async fn read_payments(&mut self) -> Result<(), StoreError> {
+        let is_stream = matches!(self.work, Work::Records(_));
+        if is_stream && self.memory.novelty.is_expected() {
+            let waiting = self.read.keys().copied().collect();
+            self.ask(waiting).await?;
+            return Ok(());
+        }
+        let found = self.ask(self.missing.clone()).await?;
+        if is_stream {
+            self.memory.novelty = self.memory.novelty.after_reading(self.missing.len(), found);
+        }
+        Ok(())
+    }
 
-async fn look_up(connection: &mut Connection, standing: &mut Standing, ids: Vec<EventId>) -> Result<(), StoreError> {
-    let fresh: Vec<Uuid> = ids.into_iter().filter(|id| standing.looked_up.insert(*id)).map(|id| id.0).collect();
-    standing.hashes.extend(load::applied(connection, &fresh).await?);
-    Ok(())
+    /// What judging was unsure of: an event that does not apply meets no key.
+    async fn read_unsure(&mut self, unsure: Vec<Unsure>) -> Result<(), StoreError> {
+        let payments = unsure.iter().map(|unsure| unsure.payment_id).collect();
+        if self.ask(payments).await? > 0 {
+            self.memory.novelty = self.memory.novelty.after_being_wrong();
+        }
+        self.look_up(unsure.into_iter().map(|unsure| unsure.event_id).collect()).await
+    }
+
+    async fn read_all_for(&mut self, ids: Vec<EventId>) -> Result<(), StoreError> {
+        let expected_new = self.memory.novelty.is_expected();
+        if self.ask(self.missing.clone()).await? > 0 && expected_new {
+            self.memory.novelty = self.memory.novelty.after_being_wrong();
+        }
+        self.look_up(ids).await
+    }
+
+    /// Reads those of these payments that are missing and were not asked for yet; gives how many stood.
+    async fn ask(&mut self, payments: Vec<PaymentId>) -> Result<usize, StoreError> {
+        let is_missing = |id: &PaymentId| self.missing.binary_search(id).is_ok();
+        let fresh: Vec<Uuid> =
+            payments.into_iter().filter(|id| is_missing(id) && self.asked.insert(*id)).map(|id| id.0).collect();
+        let stored = load::payments(self.connection, &fresh).await?;
+        let found = stored.len();
+        for (id, payment) in stored {
+            let Payment { version, last_sequence, .. } = payment.state;
+            let entry = self.read.entry(id).or_default();
+            entry.book.payment = payment.state;
+            entry.stood = Some(Stood { version, last_sequence });
+            entry.written_by = Some(payment.partition);
+        }
+        Ok(found)
+    }
+
+    /// The payments as the batch begins with them. One that nobody has seen is not among them.
+    fn at_hand(&mut self) -> ByPayment<Entry> {
+        // Room for those that nobody has seen too: they join while the batch is judged, and entries are large to move.
+        let mut entries = ByPayment::with_capacity_and_hasher(self.needed.len(), Default::default());
+        let entry =
+            |id: &PaymentId| self.memory.get(*id).or_else(|| self.read.get(id)).cloned().map(|entry| (*id, entry));
+        entries.extend(self.needed.iter().filter_map(entry));
+        entries
+    }
+
+    async fn look_up(&mut self, ids: Vec<EventId>) -> Result<(), StoreError> {
+        let fresh: Vec<Uuid> =
+            ids.into_iter().filter(|id| self.standing.looked_up.insert(*id)).map(|id| id.0).collect();
+        self.standing.hashes.extend(load::applied(self.connection, &fresh).await?);
+        Ok(())
+    }
+
+    fn judge(&mut self, from: Offset) -> Judged {
+        let entries = self.at_hand();
+        judge(self.setting, self.work, from, entries, &self.standing)
+    }
 }
 
 fn event_of(row: &ParkedRow) -> Result<Arc<Event>, StoreError> {

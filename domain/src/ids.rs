@@ -3,6 +3,7 @@
 //! Rules of form for the text identifiers live with the event (`event.rs`), where their field is known.
 
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -44,7 +45,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub struct $name(pub Box<str>);
+        pub struct $name(pub Arc<str>);
 
         impl $name {
             /// The identifier as text.

@@ -3,6 +3,7 @@
 //! Spelling only: what the fields may hold is `domain::event`'s, what an event does is `domain::table`'s.
 
 pub mod avro;
+mod body;
 mod entries;
 pub mod headers;
 pub mod json;

@@ -50,7 +50,7 @@ impl Lane {
         self.look_up(&mut standing, work.likely_applied(&self.at_hand(work)));
         let mut judged = counted_judge(&setting, batch, self.next, self.at_hand(work), &standing);
         if !judged.unsure.is_empty() {
-            self.look_up(&mut standing, judged.unsure);
+            self.look_up(&mut standing, judged.unsure.iter().map(|unsure| unsure.event_id).collect());
             judged = counted_judge(&setting, batch, self.next, self.at_hand(work), &standing);
         }
         self.keep(judged);

@@ -6,7 +6,7 @@
 use millrace_store::rows::{Balances, Batch};
 
 /// So many transfers are noted before they are folded.
-const NOTED_TRANSFERS_MAX: usize = 50_000;
+const NOTED_TRANSFERS_MAX: usize = 100_000;
 /// So many batches are noted before they are folded: readers of balances add them up.
 const NOTED_BATCHES_MAX: usize = 200;
 

@@ -11,6 +11,8 @@ use millrace_domain::book::Book;
 use millrace_domain::ids::{EventId, Micros, Partition, PaymentId};
 use millrace_store::rows::Stood;
 
+use super::novelty::Novelty;
+
 /// Values by payment. Ids come from publishers: the hash is quick, and seeded anew in each process.
 pub type ByPayment<T> = HashMap<PaymentId, T, foldhash::fast::RandomState>;
 /// Values by event.
@@ -39,12 +41,14 @@ pub struct Entry {
 /// The hot payments of one lane.
 pub struct Memory {
     hot: LruCache<PaymentId, Entry>,
+    /// What was seen of the payments that are not remembered.
+    pub novelty: Novelty,
 }
 
 impl Memory {
     /// A memory of at most this many payments.
     pub fn of(payments_max: NonZeroUsize) -> Memory {
-        Memory { hot: LruCache::new(payments_max) }
+        Memory { hot: LruCache::new(payments_max), novelty: Novelty::UNKNOWN }
     }
 
     /// The payment, if it is remembered.

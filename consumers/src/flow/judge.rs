@@ -115,9 +115,18 @@ pub struct Judged {
     pub batch: Batch,
     /// The payments after it.
     pub entries: ByPayment<Entry>,
-    /// Events that did not apply and were not looked up: one that was applied before is a duplicate, and the batch
-    /// must be judged again with these looked up.
-    pub unsure: Vec<EventId>,
+    /// Events that did not apply and were not looked up: one that was applied before is a duplicate, its payment may
+    /// stand after all, and the batch must be judged again with both looked up.
+    pub unsure: Vec<Unsure>,
+}
+
+/// An event that did not apply and was not looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unsure {
+    /// The event.
+    pub event_id: EventId,
+    /// Its payment.
+    pub payment_id: PaymentId,
 }
 
 /// Judges the work in order. `from` is where the lane stands.
@@ -163,7 +172,7 @@ struct Desk<'a> {
     unparked: Vec<EventId>,
     rejected_parked: Vec<RejectedParked>,
     dead_letters: Vec<DeadLetterRow>,
-    unsure: Vec<EventId>,
+    unsure: Vec<Unsure>,
 }
 
 impl<'a> Desk<'a> {
@@ -228,7 +237,7 @@ impl<'a> Desk<'a> {
         if self.is_foreign(event) {
             let detail = Some("the payment belongs to a user of another partition".into());
             self.dead_letter(position, &record.raw, Some(event), Rejection::OwnerMismatch, false, detail);
-            return self.must_be_sure(event.event_id);
+            return self.must_be_sure(event);
         }
         let numbering = self.numbering(content, &record.raw);
         let arrival = Arrival { event: event.clone(), position, now: self.setting.now, numbering };
@@ -260,9 +269,10 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn must_be_sure(&mut self, id: EventId) {
-        if !self.standing.looked_up.contains(&id) && !self.changed.contains_key(&id) {
-            self.unsure.push(id);
+    fn must_be_sure(&mut self, event: &Event) {
+        let Event { event_id, payment_id, .. } = *event;
+        if !self.standing.looked_up.contains(&event_id) && !self.changed.contains_key(&event_id) {
+            self.unsure.push(Unsure { event_id, payment_id });
         }
     }
 
@@ -271,7 +281,7 @@ impl<'a> Desk<'a> {
         let Outcome { event, position, became, .. } = outcome;
         let id = event.event_id;
         if !matches!(became, Became::Applied { .. }) {
-            self.must_be_sure(id);
+            self.must_be_sure(&event);
         }
         match became {
             Became::Applied { version, transfer } => {

@@ -6,3 +6,4 @@ pub mod books;
 pub mod contiguity;
 pub mod decode;
 pub mod judge;
+pub mod novelty;

@@ -7,6 +7,7 @@ mod audit;
 mod kafka;
 mod lanes;
 mod load;
+mod novelty;
 mod operating;
 mod parking;
 mod postgres;
