@@ -312,7 +312,7 @@ pub(super) fn error(name: &str, end: &End, stop: Option<Stop>) -> Option<anyhow:
         }
         (None, Fed::Stopped) => {
             let by = match stop {
-                Some(Stop::Signal(number)) if number == 2 => "SIGINT",
+                Some(Stop::Signal(2)) => "SIGINT",
                 _ => "SIGTERM",
             };
             Some(anyhow!("{name}: stopped by {by}. {acked}; {resume}"))
