@@ -1,7 +1,7 @@
 //! Whether a lane takes the payments that it does not remember for new ones, or reads them first.
 //!
 //! In a stream of single charges every payment is new, and to look thousands of random ids up for each batch costs a
-//! tenth of the database's time. A payment that was taken for new and is not is caught: what applies meets the key of
+//! twentieth of the database's time. A payment that was taken for new and is not is caught: what applies meets the key of
 //! `payments`, and what does not apply is looked up before anything is written.
 
 /// So many payments in a row must be new before the next are taken for new.
