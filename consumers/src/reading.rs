@@ -36,11 +36,10 @@ pub(crate) async fn judged(
     let mut desk = Reading::of(connection, memory, &setting, work);
     desk.read_parked().await?;
     match thorough {
-        true => desk.read_all_for(work.event_ids()).await?,
+        true => desk.read_all().await?,
         false => {
             desk.read_payments().await?;
-            let suspected = work.likely_applied(&desk.at_hand());
-            desk.look_up(suspected).await?;
+            desk.look_up_suspected().await?;
         }
     }
     let judged = desk.judge(from);
@@ -53,7 +52,7 @@ pub(crate) async fn judged(
         return Ok(again);
     }
     // What was looked up changed other judgments: now everything is.
-    desk.read_all_for(work.event_ids()).await?;
+    desk.read_all().await?;
     Ok(desk.judge(from))
 }
 
@@ -125,18 +124,30 @@ impl<'a> Reading<'a> {
     /// What judging was unsure of: an event that does not apply meets no key.
     async fn read_unsure(&mut self, unsure: Vec<Unsure>) -> Result<(), StoreError> {
         let payments = unsure.iter().map(|unsure| unsure.payment_id).collect();
-        if self.ask(payments).await? > 0 {
-            self.memory.novelty = self.memory.novelty.after_being_wrong();
-        }
+        self.ask_after_all(payments).await?;
         self.look_up(unsure.into_iter().map(|unsure| unsure.event_id).collect()).await
     }
 
-    async fn read_all_for(&mut self, ids: Vec<EventId>) -> Result<(), StoreError> {
+    async fn read_all(&mut self) -> Result<(), StoreError> {
+        self.ask_after_all(self.missing.clone()).await?;
+        self.look_up(self.work.event_ids()).await
+    }
+
+    /// The ids of events whose payment is known.
+    async fn look_up_suspected(&mut self) -> Result<(), StoreError> {
+        let Reading { memory, read, work, .. } = self;
+        let is_known = |id| memory.get(id).or_else(|| read.get(&id)).is_some_and(|e| e.book.payment.is_known());
+        let suspected = work.likely_applied(is_known);
+        self.look_up(suspected).await
+    }
+
+    /// Reads payments that may have been taken for new, and takes note if one of them was not.
+    async fn ask_after_all(&mut self, payments: Vec<PaymentId>) -> Result<(), StoreError> {
         let expected_new = self.memory.novelty.is_expected();
-        if self.ask(self.missing.clone()).await? > 0 && expected_new {
+        if self.ask(payments).await? > 0 && expected_new {
             self.memory.novelty = self.memory.novelty.after_being_wrong();
         }
-        self.look_up(ids).await
+        Ok(())
     }
 
     /// Reads those of these payments that are missing and were not asked for yet; gives how many stood.

@@ -79,15 +79,11 @@ impl<'a> From<AvroEvent<'a>> for Draft<'a> {
 /// The event in a framed value, if it can be decoded and every rule of form holds.
 pub fn decode(value: &[u8], schemas: &SchemaTable) -> Result<Event, Refusal> {
     let (id, body) = unframe(value)?;
-    if id == WRITER_ID
-        && let Some(draft) = body::read(body)
-    {
-        return check(draft);
-    }
-    check(read(id, body, schemas)?)
-}
-
-fn check(draft: Draft<'_>) -> Result<Event, Refusal> {
+    let own = if id == WRITER_ID { body::read(body) } else { None };
+    let draft = match own {
+        Some(draft) => draft,
+        None => read(id, body, schemas)?,
+    };
     draft.check().map_err(|e| Refusal::malformed(e.to_string()))
 }
 

@@ -47,7 +47,10 @@ impl Lane {
         let work = Work::Records(batch);
         let mut standing = Standing::default();
         standing.hashes.extend(work.event_ids().iter().filter_map(|id| self.parked.get_key_value(id)));
-        self.look_up(&mut standing, work.likely_applied(&self.at_hand(work)));
+        self.look_up(
+            &mut standing,
+            work.likely_applied(|id| self.payments.get(&id).is_some_and(|e| e.book.payment.is_known())),
+        );
         let mut judged = counted_judge(&setting, batch, self.next, self.at_hand(work), &standing);
         if !judged.unsure.is_empty() {
             self.look_up(&mut standing, judged.unsure.iter().map(|unsure| unsure.event_id).collect());

@@ -82,11 +82,10 @@ impl Work<'_> {
 
     /// The ids that must be looked up among the applied ones before judging: an event of a payment that nobody has
     /// seen was hardly applied before, and the key catches it if it was.
-    pub fn likely_applied(&self, entries: &ByPayment<Entry>) -> Vec<EventId> {
-        let known = |id: PaymentId| entries.get(&id).is_some_and(|e| e.book.payment.is_known());
+    pub fn likely_applied(&self, mut is_known: impl FnMut(PaymentId) -> bool) -> Vec<EventId> {
         match self {
             Work::Records(records) => {
-                contents(records).filter(|c| known(c.event.payment_id)).map(|c| c.event.event_id).collect()
+                contents(records).filter(|c| is_known(c.event.payment_id)).map(|c| c.event.event_id).collect()
             }
             Work::Expire { .. } | Work::JudgeAgain { .. } => Vec::new(),
         }

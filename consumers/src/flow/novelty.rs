@@ -29,7 +29,6 @@ impl Novelty {
     pub fn after_reading(self, asked: usize, found: usize) -> Novelty {
         match found {
             0 => Novelty { new_in_a_row: self.new_in_a_row.saturating_add(asked), ..self },
-            _ if self.is_expected() => self.after_being_wrong(),
             _ => Novelty { new_in_a_row: 0, ..self },
         }
     }
