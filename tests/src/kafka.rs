@@ -102,7 +102,11 @@ impl Topic {
     /// Deletes the topic and waits until the cluster says that it is gone.
     pub async fn delete(&self) {
         let name = TopicName::new(self.name.clone()).expect("it was created under this name");
-        millrace_topics::delete_topic(&self.brokers, &name).await.unwrap_or_else(|error| panic!("{error}"));
+        // As in `create`: a broker that another test has killed comes back.
+        until(&format!("topic {} can be deleted", self.name), BROKER_BACK_WITHIN, async || {
+            millrace_topics::delete_topic(&self.brokers, &name).await
+        })
+        .await;
         until(&format!("topic {} is gone", self.name), ANSWER_WITHIN, async || {
             let metadata = self.asking.fetch_metadata(None, ANSWER_WITHIN).map_err(|error| error.to_string())?;
             match metadata.topics().iter().any(|topic| topic.name() == self.name) {
