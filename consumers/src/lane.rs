@@ -363,7 +363,7 @@ impl Lane {
     }
 
     fn forget(&mut self, work: Work<'_>) {
-        work.payments().into_iter().for_each(|id| self.memory.forget(id));
+        work.payments(|_| true).into_iter().for_each(|id| self.memory.forget(id));
     }
 
     fn committed(&mut self, work: Work<'_>, judged: Judged, anything_refused: bool, began: Instant) {

@@ -2,8 +2,9 @@
 //! may stand already.
 //!
 //! The order of the reads is that of the design's fast path: ids are looked up only where an event may have been
-//! applied before, and all of them only when a key said so. Payments are not even read where all are expected to be
-//! new: see `flow::novelty`.
+//! applied before. Payments are not even read where all are expected to be new: see `flow::novelty`. When a key said
+//! that something stands, or the batch before was a replay, it is the other way round: all ids are looked up first, and
+//! only the payments of events that do not stand are read, for a duplicate is judged by its id alone.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -33,27 +34,17 @@ pub(crate) async fn judged(
     from: Offset,
     thorough: bool,
 ) -> Result<Judged, StoreError> {
+    let ids_first = thorough || memory.is_replay;
     let mut desk = Reading::of(connection, memory, &setting, work);
-    desk.read_parked().await?;
-    match thorough {
-        true => desk.read_all().await?,
-        false => {
-            desk.read_payments().await?;
-            desk.look_up_suspected().await?;
-        }
+    match ids_first {
+        true => desk.read_ids_first().await?,
+        false => desk.read_payments_first().await?,
     }
-    let judged = desk.judge(from);
-    if judged.unsure.is_empty() {
-        return Ok(judged);
+    let judged = desk.surely(from).await?;
+    if let Work::Records(records) = work {
+        memory.is_replay = judged.batch.counts.duplicate as usize * 2 > records.len();
     }
-    desk.read_unsure(judged.unsure).await?;
-    let again = desk.judge(from);
-    if again.unsure.is_empty() {
-        return Ok(again);
-    }
-    // What was looked up changed other judgments: now everything is.
-    desk.read_all().await?;
-    Ok(desk.judge(from))
+    Ok(judged)
 }
 
 /// What was read for one batch so far.
@@ -78,10 +69,48 @@ impl<'a> Reading<'a> {
         setting: &'a Setting<'a>,
         work: Work<'a>,
     ) -> Reading<'a> {
-        let needed = work.payments();
-        let missing = needed.iter().copied().filter(|id| memory.get(*id).is_none()).collect();
-        let (asked, read, standing) = Default::default();
+        let (needed, missing, asked, read, standing) = Default::default();
         Reading { connection, memory, setting, work, needed, missing, asked, read, standing }
+    }
+
+    async fn read_payments_first(&mut self) -> Result<(), StoreError> {
+        self.need(self.work.payments(|_| true));
+        self.read_parked().await?;
+        self.read_payments().await?;
+        self.look_up_suspected().await
+    }
+
+    async fn read_ids_first(&mut self) -> Result<(), StoreError> {
+        let stood = self.look_up(self.work.event_ids()).await?;
+        if stood > 0 && self.memory.novelty.is_expected() {
+            self.memory.novelty = self.memory.novelty.after_being_wrong();
+        }
+        self.need(self.work.payments(|event| !self.standing.hashes.contains_key(&event)));
+        self.read_parked().await?;
+        self.ask_after_all(self.missing.clone()).await?;
+        Ok(())
+    }
+
+    fn need(&mut self, payments: Vec<PaymentId>) {
+        self.missing = payments.iter().copied().filter(|id| self.memory.get(*id).is_none()).collect();
+        self.needed = payments;
+    }
+
+    /// Judges, again with more looked up until nothing is unsure.
+    async fn surely(&mut self, from: Offset) -> Result<Judged, StoreError> {
+        let mut judged = self.judge(from);
+        if judged.unsure.is_empty() || !self.read_unsure(std::mem::take(&mut judged.unsure)).await? {
+            // Where nothing else was found, nothing else would be judged.
+            return Ok(judged);
+        }
+        let again = self.judge(from);
+        if again.unsure.is_empty() {
+            return Ok(again);
+        }
+        // What was found changed other judgments: now everything is looked up.
+        self.look_up(self.work.event_ids()).await?;
+        self.ask_after_all(self.missing.clone()).await?;
+        Ok(self.judge(from))
     }
 
     /// What is parked for the payments that are not remembered, and what stands in `parked` under the work's ids. What a
@@ -121,16 +150,12 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// What judging was unsure of: an event that does not apply meets no key.
-    async fn read_unsure(&mut self, unsure: Vec<Unsure>) -> Result<(), StoreError> {
+    /// What judging was unsure of: an event that does not apply meets no key. Gives whether anything stood.
+    async fn read_unsure(&mut self, unsure: Vec<Unsure>) -> Result<bool, StoreError> {
         let payments = unsure.iter().map(|unsure| unsure.payment_id).collect();
-        self.ask_after_all(payments).await?;
-        self.look_up(unsure.into_iter().map(|unsure| unsure.event_id).collect()).await
-    }
-
-    async fn read_all(&mut self) -> Result<(), StoreError> {
-        self.ask_after_all(self.missing.clone()).await?;
-        self.look_up(self.work.event_ids()).await
+        let payments_stood = self.ask_after_all(payments).await?;
+        let events_stood = self.look_up(unsure.into_iter().map(|unsure| unsure.event_id).collect()).await?;
+        Ok(payments_stood + events_stood > 0)
     }
 
     /// The ids of events whose payment is known.
@@ -138,16 +163,18 @@ impl<'a> Reading<'a> {
         let Reading { memory, read, work, .. } = self;
         let is_known = |id| memory.get(id).or_else(|| read.get(&id)).is_some_and(|e| e.book.payment.is_known());
         let suspected = work.likely_applied(is_known);
-        self.look_up(suspected).await
+        self.look_up(suspected).await?;
+        Ok(())
     }
 
-    /// Reads payments that may have been taken for new, and takes note if one of them was not.
-    async fn ask_after_all(&mut self, payments: Vec<PaymentId>) -> Result<(), StoreError> {
+    /// Reads payments that may have been taken for new, and takes note if one of them was not. Gives how many stood.
+    async fn ask_after_all(&mut self, payments: Vec<PaymentId>) -> Result<usize, StoreError> {
         let expected_new = self.memory.novelty.is_expected();
-        if self.ask(payments).await? > 0 && expected_new {
+        let stood = self.ask(payments).await?;
+        if stood > 0 && expected_new {
             self.memory.novelty = self.memory.novelty.after_being_wrong();
         }
-        Ok(())
+        Ok(stood)
     }
 
     /// Reads those of these payments that are missing and were not asked for yet; gives how many stood.
@@ -177,11 +204,14 @@ impl<'a> Reading<'a> {
         entries
     }
 
-    async fn look_up(&mut self, ids: Vec<EventId>) -> Result<(), StoreError> {
+    /// Looks ids up among those that were applied; gives how many were.
+    async fn look_up(&mut self, ids: Vec<EventId>) -> Result<usize, StoreError> {
         let fresh: Vec<Uuid> =
             ids.into_iter().filter(|id| self.standing.looked_up.insert(*id)).map(|id| id.0).collect();
-        self.standing.hashes.extend(load::applied(self.connection, &fresh).await?);
-        Ok(())
+        let applied = load::applied(self.connection, &fresh).await?;
+        let stood = applied.len();
+        self.standing.hashes.extend(applied);
+        Ok(stood)
     }
 
     fn judge(&mut self, from: Offset) -> Judged {

@@ -4,7 +4,7 @@ SELECT e.*
 FROM unnest($1::uuid[]) AS wanted (event_id)
 CROSS JOIN LATERAL (
     SELECT event_id, event_type, payment_id, user_id, merchant_id, operation_id, sequence, amount_minor, currency,
-           (extract(epoch FROM occurred_at) * 1000000)::bigint AS occurred_at, source
+           occurred_at, source
     FROM millrace.events
     WHERE events.event_id = wanted.event_id
     LIMIT 1

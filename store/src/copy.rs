@@ -14,7 +14,7 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const NULL: i32 = -1;
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 /// Postgres counts from 2000-01-01, in microseconds.
-const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// A moment that no timestamptz can hold, so that Postgres refuses it. i64::MIN itself would mean -infinity.
 const OUT_OF_RANGE: i64 = i64::MIN + 1;
 const OID_BYTEA: i32 = 17;

@@ -12,6 +12,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
+use crate::copy::POSTGRES_EPOCH_MICROS;
 use crate::error::StoreError;
 use crate::record::RawRecord;
 use crate::rows::ParkedRow;
@@ -37,7 +38,7 @@ pub async fn payments(
     let mut payments = HashMap::with_capacity(rows.len());
     let mut known = Vec::with_capacity(rows.len());
     for row in &rows {
-        let id: Uuid = row.try_get("payment_id")?;
+        let id: Uuid = row.try_get(0)?;
         payments.insert(PaymentId(id), stored_payment(row)?);
         known.push(id);
     }
@@ -56,33 +57,34 @@ pub async fn payments(
     Ok(payments)
 }
 
+/// Columns by their place in `load_payments.sql`: by name they take longer to find than to read.
 fn stored_payment(row: &PgRow) -> Result<StoredPayment, StoreError> {
-    let owner = match (row.try_get::<Option<String>, _>("user_id")?, row.try_get::<Option<String>, _>("currency")?) {
-        (Some(user), Some(code)) => Some(Owner { user_id: UserId(user.into()), currency: currency(&code)? }),
+    let owner = match (row.try_get::<Option<&str>, _>(2)?, row.try_get::<Option<&str>, _>(4)?) {
+        (Some(user), Some(code)) => Some(Owner { user_id: UserId(user.into()), currency: currency(code)? }),
         _ => None,
     };
     let state = Payment {
         owner,
-        merchant_id: row.try_get::<Option<String>, _>("merchant_id")?.map(|m| MerchantId(m.into())),
+        merchant_id: row.try_get::<Option<&str>, _>(3)?.map(|m| MerchantId(m.into())),
         counters: Counters {
-            authorized: row.try_get("authorized")?,
-            captured: row.try_get("captured")?,
-            voided: row.try_get("voided")?,
-            refund_pending: row.try_get("refund_pending")?,
-            refunded: row.try_get("refunded")?,
-            disputed: row.try_get("disputed")?,
-            lost: row.try_get("lost")?,
-            fees: row.try_get("fees")?,
+            authorized: row.try_get(5)?,
+            captured: row.try_get(6)?,
+            voided: row.try_get(7)?,
+            refund_pending: row.try_get(8)?,
+            refunded: row.try_get(9)?,
+            disputed: row.try_get(10)?,
+            lost: row.try_get(11)?,
+            fees: row.try_get(12)?,
         },
-        intended_minor: row.try_get("intended")?,
-        declined: row.try_get("declined")?,
-        credit: row.try_get("credit")?,
+        intended_minor: row.try_get(13)?,
+        declined: row.try_get(14)?,
+        credit: row.try_get(15)?,
         facts: Vec::new(),
-        last_sequence: row.try_get("last_sequence")?,
-        version: row.try_get("version")?,
-        first_event_id: row.try_get::<Option<Uuid>, _>("first_event_id")?.map(EventId),
+        last_sequence: row.try_get(16)?,
+        version: row.try_get(17)?,
+        first_event_id: row.try_get::<Option<Uuid>, _>(18)?.map(EventId),
     };
-    Ok(StoredPayment { partition: Partition(row.try_get("partition")?), state })
+    Ok(StoredPayment { partition: Partition(row.try_get(1)?), state })
 }
 
 fn currency(code: &str) -> Result<Currency, StoreError> {
@@ -145,26 +147,33 @@ pub async fn applied(
     rows.iter().map(content).collect()
 }
 
+/// Columns by their place in `find_applied.sql`.
 fn content(row: &PgRow) -> Result<(EventId, ContentHash), StoreError> {
-    let event_id = EventId(row.try_get("event_id")?);
+    let event_id = EventId(row.try_get(0)?);
     let event = Event {
         event_id,
-        event_type: EventType::from_name(row.try_get("event_type")?),
-        payment_id: PaymentId(row.try_get("payment_id")?),
-        user_id: UserId(row.try_get::<&str, _>("user_id")?.into()),
-        merchant_id: row.try_get::<Option<&str>, _>("merchant_id")?.map(|m| MerchantId(m.into())),
-        operation_id: row.try_get::<Option<Uuid>, _>("operation_id")?.map(OperationId),
-        sequence: row.try_get("sequence")?,
-        amount_minor: row.try_get("amount_minor")?,
-        currency: currency(row.try_get("currency")?)?,
-        occurred_at: Micros(row.try_get("occurred_at")?),
-        source: row.try_get::<&str, _>("source")?.into(),
+        event_type: EventType::from_name(row.try_get(1)?),
+        payment_id: PaymentId(row.try_get(2)?),
+        user_id: UserId(row.try_get::<&str, _>(3)?.into()),
+        merchant_id: row.try_get::<Option<&str>, _>(4)?.map(|m| MerchantId(m.into())),
+        operation_id: row.try_get::<Option<Uuid>, _>(5)?.map(OperationId),
+        sequence: row.try_get(6)?,
+        amount_minor: row.try_get(7)?,
+        currency: currency(row.try_get(8)?)?,
+        occurred_at: moment(row, 9)?,
+        source: row.try_get::<&str, _>(10)?.into(),
         // The hash leaves these out: a retry may change them.
         correlation_id: None,
         causation_id: None,
         metadata: Default::default(),
     };
     Ok((event_id, ContentHash::of(&event)))
+}
+
+/// A timestamptz as it comes over the wire: `extract(epoch ...)` would calculate each in decimal.
+fn moment(row: &PgRow, column: usize) -> Result<Micros, StoreError> {
+    let micros: i64 = row.try_get_unchecked(column)?;
+    Ok(Micros(micros.saturating_add(POSTGRES_EPOCH_MICROS)))
 }
 
 /// Payments of this lane with something parked before `limit`, the earliest first, at most `payments_max`.

@@ -60,7 +60,7 @@ impl Lane {
     }
 
     fn at_hand(&self, work: Work<'_>) -> ByPayment<Entry> {
-        work.payments().iter().filter_map(|id| Some((*id, self.payments.get(id)?.clone()))).collect()
+        work.payments(|_| true).iter().filter_map(|id| Some((*id, self.payments.get(id)?.clone()))).collect()
     }
 
     fn look_up(&self, standing: &mut Standing, ids: Vec<EventId>) {

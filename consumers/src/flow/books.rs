@@ -43,12 +43,14 @@ pub struct Memory {
     hot: LruCache<PaymentId, Entry>,
     /// What was seen of the payments that are not remembered.
     pub novelty: Novelty,
+    /// Whether most of the last batch stood already: then the next is likely more of the same.
+    pub is_replay: bool,
 }
 
 impl Memory {
     /// A memory of at most this many payments.
     pub fn of(payments_max: NonZeroUsize) -> Memory {
-        Memory { hot: LruCache::new(payments_max), novelty: Novelty::UNKNOWN }
+        Memory { hot: LruCache::new(payments_max), novelty: Novelty::UNKNOWN, is_replay: false }
     }
 
     /// The payment, if it is remembered.

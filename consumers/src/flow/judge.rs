@@ -53,10 +53,12 @@ pub enum Work<'a> {
 }
 
 impl Work<'_> {
-    /// The payments that must be at hand, each once, in order.
-    pub fn payments(&self) -> Vec<PaymentId> {
+    /// The payments that must be at hand, each once, in order: of the records those of these events.
+    pub fn payments(&self, is_wanted: impl Fn(EventId) -> bool) -> Vec<PaymentId> {
         let mut ids: Vec<PaymentId> = match self {
-            Work::Records(records) => contents(records).map(|c| c.event.payment_id).collect(),
+            Work::Records(records) => {
+                contents(records).filter(|c| is_wanted(c.event.event_id)).map(|c| c.event.payment_id).collect()
+            }
             Work::Expire { payments, .. } | Work::JudgeAgain { payments } => payments.to_vec(),
         };
         ids.sort_unstable();

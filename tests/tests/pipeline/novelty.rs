@@ -1,4 +1,4 @@
-//! A lane takes payments that it does not remember for new ones, once enough in a row were: here they are not.
+//! A lane expects more of what it saw last, new payments or a replay: here it is wrong.
 
 use std::time::Duration;
 
@@ -53,6 +53,38 @@ async fn a_payment_that_was_taken_for_new_and_is_not_ends_as_if_it_had_been_read
         next(&old[7], "payment.charged", 9),
     ]);
     publish(&pipeline, &mixed).await;
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_within_a_replay_is_judged_by_its_payment_and_what_is_not_by_its_id() {
+    let pipeline = Pipeline::of("replay", 1, "").await;
+    let worker = pipeline.worker().with(&["--remembered-payments-max", "1", "--batch-records-max", "500"]).start();
+    let first = new_payments(ENOUGH);
+    let waits = next(&first[0], "refund.succeeded", 999_999_999);
+    let waits_on_nothing = with(waits.clone(), "payment_id", new_payments(1)[0]["payment_id"].clone());
+    publish(&pipeline, &first).await;
+    publish(&pipeline, std::slice::from_ref(&waits_on_nothing)).await;
+
+    // The first batches tell the lane that it is a replay; then other things come in between.
+    let mut again = first.clone();
+    again.splice(
+        1_500..1_500,
+        [
+            next(&first[1], "refund.succeeded", 40),
+            with(first[2].clone(), "amount_minor", 1),
+            next(&first[3], "payment.voided", 5),
+            next(&first[4], "payment.charged", 9),
+            waits_on_nothing.clone(),
+            waits,
+        ],
+    );
+    again.extend(new_payments(300));
+    again.extend(first.iter().take(700).cloned());
+    publish(&pipeline, &again).await;
+    assert_eq!(look_ups(&worker).await, 1, "a key said once that the replay had begun");
+    publish(&pipeline, &new_payments(ENOUGH)).await;
     pipeline.agrees_with_the_model().await;
     pipeline.finish().await;
 }
