@@ -26,7 +26,7 @@ pub const PRODUCT: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("partitioner", "murmur2_random"),
     ("compression.type", "zstd"),
-    ("linger.ms", "1"),
+    ("linger.ms", "5"),
     ("queue.buffering.max.messages", "101000"),
     ("queue.buffering.max.kbytes", "135168"),
     ("max.in.flight.requests.per.connection", "1"),

@@ -312,12 +312,13 @@ impl Lane {
         };
         match write::batch(connection, &self.fence, &judged.batch, &self.config.worker).await {
             Written::Committed => {}
+            Written::Refused(error) => return Ok(Err(error)),
             Written::Failed(error) => {
                 self.session.roll_back().await;
                 return Ok(Err(error));
             }
             Written::Unknown(error) => {
-                tracing::warn!(partition = %self.fence.partition, %error, "the reply to COMMIT was lost; asking what became of it");
+                tracing::warn!(partition = %self.fence.partition, %error, "the reply to a commit was lost; asking what became of it");
                 self.session.drop_connection();
                 self.memory.clear();
                 match self.find_out(judged.batch.from, judged.batch.to).await? {

@@ -40,8 +40,9 @@ pub struct ProducerConfig {
     pub compression: Compression,
     /// How long a record waits for company in its batch.
     ///
-    /// It is the price of a lone event and the gain of a stream. 1 ms by default: a stream fills its batches
-    /// anyway, for they also fill while the requests before them are under way.
+    /// It is the price of a lone event and the gain of a stream. 5 ms by default, as in Kafka's own client since 4.0: on
+    /// two cores at 2,000 events/s over 12 partitions the brokers then answer 99 of 100 within 85 ms, and within 150 ms
+    /// with 1 ms, for each request of one record costs them as much as one of ten.
     pub linger: Duration,
     /// The most records that are enqueued and have no result yet. Then `enqueue` waits.
     pub queue_records_max: u32,
@@ -63,7 +64,7 @@ impl ProducerConfig {
             topic: topic.into(),
             client_id: "millrace-producer".into(),
             compression: Compression::default(),
-            linger: Duration::from_millis(1),
+            linger: Duration::from_millis(5),
             queue_records_max: 50_000,
             queue_bytes_max: 64 * 1024 * 1024,
             delivery_timeout: Duration::from_secs(120),
@@ -137,7 +138,7 @@ impl ProducerConfig {
             // for. Median of 3 runs in turn with brokers and client on the same 2 cores, linger 1 ms: 28,000 events/s
             // with 5, 29,000 with 2, 41,000 with 1; a lone event took 3 to 5 ms with each.
             .set("max.in.flight.requests.per.connection", "1")
-            // When a batch is full: far above what 1 ms brings together, within the topic's max.message.bytes.
+            // When a batch is full: far above what 5 ms bring together, within the topic's max.message.bytes.
             .set("batch.num.messages", "10000")
             .set("batch.size", "1000000")
             .set("delivery.timeout.ms", self.delivery_timeout.as_millis().to_string())

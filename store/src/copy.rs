@@ -22,6 +22,11 @@ const OID_BYTEA: i32 = 17;
 /// batch needs a large piece of memory of its own.
 const CHUNK_BYTES: usize = 64 << 10;
 
+/// A moment as Postgres holds a timestamptz.
+pub(crate) fn micros_since_2000(moment: Micros) -> i64 {
+    moment.0.checked_sub(POSTGRES_EPOCH_MICROS).unwrap_or(OUT_OF_RANGE)
+}
+
 /// A boxed future: the compiler cannot prove that a future over any iterator may move between threads.
 type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
 
@@ -100,7 +105,7 @@ impl CopyBuffer {
     }
 
     pub(crate) fn moment(&mut self, value: Micros) -> &mut Self {
-        self.int8(value.0.checked_sub(POSTGRES_EPOCH_MICROS).unwrap_or(OUT_OF_RANGE))
+        self.int8(micros_since_2000(value))
     }
 
     /// A column that may be null.

@@ -85,7 +85,7 @@ async fn refuse_other_topic(connection: &mut PgConnection, topic: &str) -> Resul
     }
 }
 
-/// What became of a transaction whose reply to COMMIT was lost.
+/// What became of a transaction whose commit was not answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LostCommit {
     /// It committed.

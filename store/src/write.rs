@@ -2,13 +2,17 @@
 //!
 //! On any error the connection is given back as it is; the caller drops it unless `rollback` put it in order.
 
+pub mod one_statement;
+
 use std::collections::HashMap;
 
 use millrace_domain::event::Event;
 use millrace_domain::money::Currency;
+use millrace_domain::payment::Payment;
 use millrace_domain::posting::{Account, Transfer};
-use sqlx::Executor;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgSeverity};
+use sqlx::query::Query;
+use sqlx::{Executor, Postgres};
 use uuid::Uuid;
 
 use crate::copy::{self, CopyBuffer};
@@ -21,23 +25,40 @@ use crate::rows::{AppliedRow, Balances, Batch, DeadLetterRow, Fence, ParkedRow, 
 pub enum Written {
     /// It is committed.
     Committed,
-    /// It is not; nothing of it stands.
+    /// It is not: its transaction has to be rolled back before the connection can be used again.
     Failed(StoreError),
-    /// COMMIT was sent and its reply was lost: `lanes::find_out` tells on a new connection.
+    /// It is not, and the connection is as it was.
+    Refused(StoreError),
+    /// It was sent to be committed and the reply was lost: `lanes::find_out` tells on a new connection.
     Unknown(StoreError),
 }
 
-/// Writes the batch. `worker` is for people.
+/// Writes the batch, the way that suits its size. `worker` is for people.
 pub async fn batch(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Written {
+    match one_statement::fits(batch) {
+        true => one_statement::write(connection, fence, batch, worker).await,
+        false => in_transaction(connection, fence, batch, worker).await,
+    }
+}
+
+/// Writes any batch, in a transaction of many statements.
+pub async fn in_transaction(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Written {
     if let Err(error) = statements(connection, fence, batch, worker).await {
         return Written::Failed(error);
     }
     match connection.execute("COMMIT").await {
         Ok(_) => Written::Committed,
-        // Postgres answered: what it refused to commit is rolled back.
-        Err(error @ sqlx::Error::Database(_)) => Written::Failed(error.into()),
+        Err(error) if was_refused(&error) => Written::Failed(error.into()),
         Err(error) => Written::Unknown(error.into()),
     }
+}
+
+/// Whether Postgres answered that it takes back what was to be committed. An answer that ends the connection (an
+/// administrator, a crash of another process) may come behind the commit, and says nothing of it.
+fn was_refused(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    severity == Some(PgSeverity::Error)
 }
 
 /// Writes the batch and takes it back: whether the database would take it.
@@ -112,8 +133,8 @@ fn put_event(copy: &mut CopyBuffer, row: &AppliedRow) {
         .maybe(event.sequence, CopyBuffer::int8)
         .maybe(event.operation_id.map(|id| id.0), CopyBuffer::uuid)
         .int4(row.position.partition.0)
-        .maybe(row.transfer.as_ref().map(|t| account_class(&t.debit)), CopyBuffer::bytes)
-        .maybe(row.transfer.as_ref().map(|t| account_class(&t.credit)), CopyBuffer::bytes)
+        .maybe(row.transfer.as_ref().map(|t| account_class(&t.debit)), CopyBuffer::text)
+        .maybe(row.transfer.as_ref().map(|t| account_class(&t.credit)), CopyBuffer::text)
         .text(event.currency.code())
         .text(event.event_type.as_str())
         .text(event.user_id.as_str())
@@ -121,26 +142,23 @@ fn put_event(copy: &mut CopyBuffer, row: &AppliedRow) {
         .text(&event.source)
         .maybe(event.correlation_id.as_deref(), CopyBuffer::text)
         .maybe(event.causation_id.as_deref(), CopyBuffer::text);
-    metadata(copy, event);
+    copy.maybe(metadata_json(event), |copy, json| copy.jsonb(json.as_bytes()));
 }
 
-fn metadata(copy: &mut CopyBuffer, event: &Event) {
-    if event.metadata.is_empty() {
-        copy.null();
-        return;
-    }
-    let json = serde_json::to_vec(&event.metadata).expect("a map of strings always has a JSON form");
-    copy.jsonb(&json);
+/// Null where the publisher gave none.
+fn metadata_json(event: &Event) -> Option<String> {
+    let json = || serde_json::to_string(&event.metadata).expect("a map of strings always has a JSON form");
+    (!event.metadata.is_empty()).then(json)
 }
 
 /// The letter of an account's class; `millrace.account_name` gives it back its name.
-fn account_class(account: &Account) -> &'static [u8] {
+fn account_class(account: &Account) -> &'static str {
     match account {
-        Account::PspReceivable => b"p",
-        Account::MerchantPayable(_) => b"m",
-        Account::RefundsInTransit => b"t",
-        Account::DisputeReceivable => b"d",
-        Account::FeeRevenue => b"f",
+        Account::PspReceivable => "p",
+        Account::MerchantPayable(_) => "m",
+        Account::RefundsInTransit => "t",
+        Account::DisputeReceivable => "d",
+        Account::FeeRevenue => "f",
     }
 }
 
@@ -191,40 +209,46 @@ async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[P
     }
     // In key order, so that two lanes which meet on a payment wait for each other and do not deadlock.
     standing.sort_unstable_by_key(|(_, row)| row.payment_id);
-    let numbers = |of: fn(&PaymentRow) -> i64| standing.iter().map(|(_, row)| of(row)).collect::<Vec<i64>>();
-    let ids: Vec<Uuid> = standing.iter().map(|(_, row)| row.payment_id.0).collect();
-    let old_versions: Vec<i64> = standing.iter().map(|(stood, _)| stood.version).collect();
-    let old_sequences: Vec<i64> = standing.iter().map(|(stood, _)| stood.last_sequence).collect();
-    let states = || standing.iter().map(|(_, row)| &row.state);
-    let updated = sqlx::query(include_str!("../queries/update_payments.sql"))
+    let rows: Vec<&PaymentRow> = standing.iter().map(|(_, row)| *row).collect();
+    let statement = sqlx::query(include_str!("../queries/update_payments.sql"))
         .bind(fence.partition.0)
-        .bind(ids)
-        .bind(old_versions)
-        .bind(old_sequences)
-        .bind(numbers(|row| row.state.version))
-        .bind(numbers(|row| row.state.last_sequence))
-        .bind(numbers(|row| row.state.counters.authorized))
-        .bind(numbers(|row| row.state.counters.captured))
-        .bind(numbers(|row| row.state.counters.voided))
-        .bind(numbers(|row| row.state.counters.refund_pending))
-        .bind(numbers(|row| row.state.counters.refunded))
-        .bind(numbers(|row| row.state.counters.disputed))
-        .bind(numbers(|row| row.state.counters.lost))
-        .bind(numbers(|row| row.state.counters.fees))
-        .bind(states().map(|s| s.intended_minor).collect::<Vec<Option<i64>>>())
-        .bind(states().map(|s| s.declined).collect::<Vec<bool>>())
-        .bind(states().map(|s| s.credit).collect::<Vec<bool>>())
-        .bind(states().map(|s| Some(s.owner.as_ref()?.currency.code())).collect::<Vec<Option<&str>>>())
-        .bind(states().map(|s| s.status().map(|status| status.as_str())).collect::<Vec<Option<&str>>>())
-        .bind(states().map(|s| Some(s.owner.as_ref()?.user_id.as_str())).collect::<Vec<Option<&str>>>())
-        .bind(states().map(|s| s.merchant_id.as_ref().map(|m| m.as_str())).collect::<Vec<Option<&str>>>())
-        .bind(states().map(|s| s.first_event_id.map(|id| id.0)).collect::<Vec<Option<Uuid>>>())
-        .execute(connection)
-        .await?;
+        .bind(rows.iter().map(|row| row.payment_id.0).collect::<Vec<Uuid>>())
+        .bind(standing.iter().map(|(stood, _)| stood.version).collect::<Vec<i64>>())
+        .bind(standing.iter().map(|(stood, _)| stood.last_sequence).collect::<Vec<i64>>());
+    let updated = bind_states(statement, rows.iter().copied()).execute(connection).await?;
     if updated.rows_affected() != standing.len() as u64 {
         return Err(StoreError::Stale { partition: fence.partition });
     }
     Ok(())
+}
+
+/// Binds the columns of the states that both statements on payments share, in their order.
+fn bind_states<'q>(
+    statement: Query<'q, Postgres, PgArguments>,
+    rows: impl Iterator<Item = &'q PaymentRow> + Clone,
+) -> Query<'q, Postgres, PgArguments> {
+    let states = rows.map(|row| &row.state);
+    let numbers = |of: fn(&Payment) -> i64| states.clone().map(of).collect::<Vec<i64>>();
+    let texts = |of: fn(&'q Payment) -> Option<&'q str>| states.clone().map(of).collect::<Vec<Option<&'q str>>>();
+    statement
+        .bind(numbers(|s| s.version))
+        .bind(numbers(|s| s.last_sequence))
+        .bind(numbers(|s| s.counters.authorized))
+        .bind(numbers(|s| s.counters.captured))
+        .bind(numbers(|s| s.counters.voided))
+        .bind(numbers(|s| s.counters.refund_pending))
+        .bind(numbers(|s| s.counters.refunded))
+        .bind(numbers(|s| s.counters.disputed))
+        .bind(numbers(|s| s.counters.lost))
+        .bind(numbers(|s| s.counters.fees))
+        .bind(states.clone().map(|s| s.intended_minor).collect::<Vec<Option<i64>>>())
+        .bind(states.clone().map(|s| s.declined).collect::<Vec<bool>>())
+        .bind(states.clone().map(|s| s.credit).collect::<Vec<bool>>())
+        .bind(texts(|s| Some(s.owner.as_ref()?.currency.code())))
+        .bind(texts(|s| Some(s.status()?.as_str())))
+        .bind(texts(|s| Some(s.owner.as_ref()?.user_id.as_str())))
+        .bind(texts(|s| Some(s.merchant_id.as_ref()?.as_str())))
+        .bind(states.clone().map(|s| s.first_event_id.map(|id| id.0)).collect::<Vec<Option<Uuid>>>())
 }
 
 async fn copy_parked(connection: &mut PgConnection, parked: &[ParkedRow]) -> Result<(), StoreError> {
@@ -308,9 +332,7 @@ async fn change_balances(connection: &mut PgConnection, fence: &Fence, batch: &B
         Balances::Note if net.is_empty() => return Ok(()),
         Balances::Note => include_str!("../queries/note_balances.sql"),
     };
-    let accounts: Vec<String> = net.keys().map(|(account, _)| account.to_string()).collect();
-    let currencies: Vec<&str> = net.keys().map(|(_, currency)| currency.code()).collect();
-    let amounts: Vec<String> = net.values().map(i128::to_string).collect();
+    let (accounts, currencies, amounts) = balance_columns(&net);
     sqlx::query(statement)
         .bind(fence.partition.0)
         .bind(accounts)
@@ -321,10 +343,17 @@ async fn change_balances(connection: &mut PgConnection, fence: &Fence, batch: &B
     Ok(())
 }
 
+type NetChanges<'a> = HashMap<(&'a Account, Currency), i128, foldhash::fast::RandomState>;
+
+/// Accounts, currencies and amounts, as the statements take them.
+fn balance_columns(net: &NetChanges<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let accounts = net.keys().map(|(account, _)| account.to_string()).collect();
+    let currencies = net.keys().map(|(_, currency)| currency.code().to_owned()).collect();
+    (accounts, currencies, net.values().map(i128::to_string).collect())
+}
+
 /// Debits minus credits by account and currency. An account whose changes cancel out stays in: it exists from now on.
-fn net_changes<'a>(
-    transfers: impl Iterator<Item = &'a Transfer>,
-) -> HashMap<(&'a Account, Currency), i128, foldhash::fast::RandomState> {
+fn net_changes<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> NetChanges<'a> {
     let mut net = HashMap::default();
     for transfer in transfers {
         let amount = i128::from(transfer.amount_minor);

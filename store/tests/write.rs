@@ -6,29 +6,89 @@ mod common;
 use std::path::Path;
 
 use common::{
-    Lane, NOW, TOPIC, TestDatabase, WINDOW, claim_request, empty_batch, event, event_id, number, payment_id,
-    small_ledger,
+    Lane, NOW, TOPIC, TestDatabase, WINDOW, about, claim_request, empty_batch, event, event_id, number, numbered,
+    payment_id, small_ledger,
 };
-use millrace_domain::event::Kind::{PaymentAuthorized, PaymentCaptured, PaymentCharged};
-use millrace_domain::ids::{Offset, Partition};
+use millrace_domain::event::Event;
+use millrace_domain::event::Kind::{
+    PaymentAuthorized, PaymentCaptured, PaymentCharged, PaymentInitiated, RefundInitiated, RefundSucceeded,
+};
+use millrace_domain::ids::{Micros, Offset, Partition};
 use millrace_store::connect::{self, Connection};
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::lanes::{self, ClaimRequest, LostCommit};
 use millrace_store::rows::{Balances, Batch, Fence, Stood};
-use millrace_store::write::{self, Written};
+use millrace_store::write::{self, Written, one_statement};
 use millrace_store::{load, months};
 use sqlx::AssertSqlSafe;
 
-/// Writes a batch that must fail, and gives the error.
+/// Writes a batch that must fail, in every way in which it can be written, and gives the error.
 async fn refused(connection: &mut Connection, fence: &Fence, batch: &Batch) -> StoreError {
     let before = everything(connection).await;
-    let error = match write::batch(connection, fence, batch, "test").await {
+    let error = match write::in_transaction(connection, fence, batch, "test").await {
         Written::Failed(error) => error,
         other => panic!("{other:?}"),
     };
     write::rollback(connection).await.unwrap();
     assert_eq!(everything(connection).await, before, "a batch that failed left something: {error}");
+    let batch = Batch { balances: Balances::Note, ..batch.clone() };
+    if one_statement::fits(&batch) {
+        let same = match write::batch(connection, fence, &batch, "test").await {
+            Written::Refused(error) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(everything(connection).await, before, "a statement that failed left something: {error}");
+        assert_eq!((same.remedy(), same.sqlstate()), (error.remedy(), error.sqlstate()), "{same}");
+        assert_eq!(std::mem::discriminant(&same), std::mem::discriminant(&error));
+    }
     error
+}
+
+/// Events that between them have every column, with and without a value.
+fn batches_of_everything() -> Vec<Vec<Event>> {
+    let full = Event {
+        correlation_id: Some("order-1".into()),
+        causation_id: Some("\u{1F4B6} \"quoted\", {braced}, NULL".into()),
+        metadata: [("k".into(), "v \u{1F4B6}".into()), ("\\".into(), "\"".into())].into(),
+        occurred_at: Micros(253_402_300_799_999_999),
+        ..event(1, 1, PaymentAuthorized, 500)
+    };
+    let unnamed = Event { merchant_id: None, occurred_at: Micros(-1), ..event(2, 2, PaymentInitiated, 0) };
+    vec![
+        vec![full, unnamed, about(1, numbered(1, event(3, 3, PaymentCharged, i64::from(i32::MAX))))],
+        vec![event(4, 1, PaymentCaptured, 200), numbered(2, about(2, event(5, 3, RefundInitiated, 7)))],
+        vec![event(4, 1, PaymentCaptured, 200)],
+        vec![numbered(3, about(2, event(6, 3, RefundSucceeded, 7))), event(7, 4, PaymentCharged, 9)],
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_batch_leaves_the_same_rows_by_one_statement_as_by_many() {
+    let mut ledgers = Vec::new();
+    for in_one in [true, false] {
+        let test = TestDatabase::migrated().await;
+        let mut connection = test.connect().await;
+        let mut lane = Lane::claim(&mut connection, 0, 0).await;
+        for events in batches_of_everything() {
+            let records: Vec<Option<Event>> = events.into_iter().map(Some).collect();
+            let mut batch = Batch { balances: Balances::Note, ..lane.judge(&records) };
+            if let [first, ..] = &mut *batch.applied {
+                first.published_at = None;
+            }
+            assert!(one_statement::fits(&batch));
+            let written = match in_one {
+                true => write::batch(&mut connection, &lane.fence, &batch, "test").await,
+                false => write::in_transaction(&mut connection, &lane.fence, &batch, "test").await,
+            };
+            assert!(matches!(written, Written::Committed), "{written:?}");
+            lane.committed(&batch);
+        }
+        common::run(&mut connection, "UPDATE millrace.batches SET committed_at = 'epoch'").await;
+        common::run(&mut connection, "UPDATE millrace.lanes SET claimed_at = 'epoch'").await;
+        assert_eq!(number(&mut connection, "SELECT count(*) FROM millrace.events").await, 7);
+        ledgers.push(everything(&mut connection).await);
+    }
+    assert_eq!(ledgers[0], ledgers[1]);
 }
 
 /// A line for all that a batch may write.

@@ -20,10 +20,10 @@ pub enum Link {
     Silent,
 }
 
-/// What happens to the next COMMITs.
+/// What happens to the next commits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loss {
-    /// Postgres gets the COMMIT; the connection is cut before its reply.
+    /// Postgres gets it and commits; the connection is cut before its reply.
     Reply,
     /// The connection is cut before Postgres gets it.
     Commit,
@@ -71,7 +71,7 @@ impl Proxy {
         self.link.send_replace(link);
     }
 
-    /// Loses so many of the next COMMITs or their replies.
+    /// Loses so many of the next commits or their replies.
     pub fn lose(&self, loss: Loss, times: i64) {
         match loss {
             Loss::Reply => self.losses.replies.store(times, Ordering::SeqCst),
@@ -79,7 +79,7 @@ impl Proxy {
         }
     }
 
-    /// How many COMMITs or replies were lost so far.
+    /// How many commits or replies were lost so far.
     pub fn lost(&self) -> usize {
         self.losses.lost.load(Ordering::SeqCst)
     }
@@ -99,11 +99,9 @@ impl Losses {
         taken
     }
 
-    /// Whether what goes to the server is a COMMIT that is to be lost, and how.
-    fn next(&self, bytes: &[u8]) -> Option<Loss> {
-        if !bytes.windows(COMMIT.len()).any(|window| window == COMMIT) {
-            None
-        } else if self.take(&self.replies) {
+    /// How what commits is to be lost, if it is.
+    fn next(&self) -> Option<Loss> {
+        if self.take(&self.replies) {
             Some(Loss::Reply)
         } else if self.take(&self.commits) {
             Some(Loss::Commit)
@@ -115,6 +113,34 @@ impl Losses {
 
 /// The simple query COMMIT on the wire.
 const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
+/// Of the statement that writes a small batch and commits by itself.
+const SMALL_BATCH: &[u8] = b"WITH fence AS (";
+
+/// What commits on one connection.
+#[derive(Default)]
+struct Commits {
+    /// A message that executes the small batch's statement begins so: the unnamed portal, and the statement's name.
+    bind: Option<Vec<u8>>,
+}
+
+impl Commits {
+    /// Whether what goes to the server commits.
+    fn is_one(&mut self, bytes: &[u8]) -> bool {
+        const PARSE: u8 = b'P';
+        const HEADER_BYTES: usize = 5;
+        if bytes[0] == PARSE && has(bytes, SMALL_BATCH) {
+            let name = bytes[HEADER_BYTES..].split_inclusive(|byte| *byte == 0).next().unwrap_or_default();
+            self.bind = Some([b"\0", name].concat());
+            return false;
+        }
+        let executes = |bind: &Vec<u8>| bytes[0] == b'B' && bytes[HEADER_BYTES..].starts_with(bind);
+        has(bytes, COMMIT) || self.bind.as_ref().is_some_and(executes)
+    }
+}
+
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
 
 async fn carry(client: TcpStream, server: (String, u16), link: watch::Receiver<Link>, losses: Arc<Losses>) {
     if *link.borrow() == Link::Cut {
@@ -144,12 +170,14 @@ async fn to_server(
     is_lost: watch::Sender<bool>,
 ) {
     let mut buffer = vec![0; 1 << 16];
+    let mut commits = Commits::default();
     loop {
         let Ok(bytes @ 1..) = from.read(&mut buffer).await else { return };
         if link.wait_for(|link| *link != Link::Silent).await.is_err() {
             return;
         }
-        match losses.next(&buffer[..bytes]) {
+        let loss = if commits.is_one(&buffer[..bytes]) { losses.next() } else { None };
+        match loss {
             Some(Loss::Commit) => return,
             Some(Loss::Reply) => drop(is_lost.send_replace(true)),
             None => {}
