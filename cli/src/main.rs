@@ -3,6 +3,7 @@
 //! Commands live in `commands/`; what they do lives in the crates. This file parses, dispatches, and turns errors
 //! into one message and an exit code.
 
+mod allocator;
 mod commands;
 mod connection;
 mod output;
@@ -41,11 +42,6 @@ Getting started:
   millrace status                          what became of the events, and whether the books balance
 
 Exit codes: 0 done, 1 error, 2 changes pending (topics plan), 3 refused (topics).";
-
-/// Lanes allocate and free millions of small pieces from several threads: glibc's allocator took a third of a worker's
-/// time and kept what it freed.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Subcommand)]
 enum Command {

@@ -11,6 +11,9 @@ use rdkafka::config::RDKafkaLogLevel;
 /// The longest time between two heartbeats to the group's coordinator.
 const HEARTBEAT_MS_MAX: u128 = 1_000;
 
+/// The most bytes of one broker's answer, compressed.
+const FETCH_BYTES_MAX: usize = 2 << 20;
+
 /// The configuration of one worker.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -49,7 +52,7 @@ pub struct Bounds {
     pub buffer_bytes_max: usize,
     /// What librdkafka may hold ahead of the lanes, in KiB.
     pub fetched_kib_max: usize,
-    /// How many payments each lane remembers.
+    /// How many payments all lanes together remember.
     pub remembered_payments_max: NonZeroUsize,
     /// How many lanes with a backlog work on a batch at the same time.
     pub busy_lanes_max: NonZeroUsize,
@@ -58,11 +61,11 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
-            batch_records_max: 8_000,
+            batch_records_max: 4_000,
             batch_bytes_max: 8 << 20,
-            buffer_bytes_max: 48 << 20,
-            fetched_kib_max: 8 << 10,
-            remembered_payments_max: NonZeroUsize::new(4_096).expect("4096 is not 0"),
+            buffer_bytes_max: 40 << 20,
+            fetched_kib_max: 2 << 10,
+            remembered_payments_max: NonZeroUsize::new(24_576).expect("24576 is not 0"),
             busy_lanes_max: NonZeroUsize::new(3).expect("3 is not 0"),
         }
     }
@@ -91,6 +94,8 @@ impl WorkerConfig {
             .set("fetch.queue.backoff.ms", "2")
             .set("queued.min.messages", "1000000")
             .set("queued.max.messages.kbytes", self.bounds.fetched_kib_max.to_string())
+            // The bound is looked at before a fetch and not behind it: the first answer for 64 partitions may hold the backlog.
+            .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string())
             .set("socket.keepalive.enable", "true")
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set_log_level(RDKafkaLogLevel::Warning);

@@ -8,7 +8,7 @@ use std::sync::mpsc as commands;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use metrics::gauge;
+use crate::shares::Shares;
 use millrace_domain::ids::{Offset, Partition};
 use millrace_store::lanes::Claim;
 use rdkafka::ClientContext;
@@ -18,7 +18,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +26,6 @@ use crate::claims::{ClaimFailure, Claims};
 use crate::config::WorkerConfig;
 use crate::health::Health;
 use crate::lane::{self, Command, LaneParts};
-use crate::metrics as names;
 use crate::topic_id;
 
 /// How long the rebalance callback may take for all its claims together.
@@ -64,7 +62,7 @@ pub(crate) struct Group {
     pub(crate) health: Arc<Health>,
     runtime: Handle,
     claims: Claims,
-    turns: Arc<Semaphore>,
+    shares: Arc<Shares>,
     commands: commands::Sender<Command>,
     /// Locked by the reader's thread alone: poll runs the callback on it.
     lanes: Mutex<Lanes>,
@@ -111,9 +109,9 @@ impl Group {
         commands: commands::Sender<Command>,
     ) -> Group {
         let claims = Claims::new(config.clone(), health.postgres.clone(), runtime.clone());
-        let turns = Arc::new(Semaphore::new(config.bounds.busy_lanes_max.get()));
+        let shares = Arc::new(Shares::of(&config.bounds));
         let (lanes, topic_id, unclaimable) = Default::default();
-        Group { config, health, runtime, claims, turns, commands, lanes, topic_id, unclaimable }
+        Group { config, health, runtime, claims, shares, commands, lanes, topic_id, unclaimable }
     }
 
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -204,7 +202,7 @@ impl Group {
         if !positions.is_empty() {
             tracing::info!(lanes = positions.join(" "), "lanes begin, each partition at its first unaccounted offset");
         }
-        gauge!(names::LANES).set(lanes.running.len() as f64);
+        self.shares.among(lanes.running.len());
     }
 
     fn spawn(&self, claim: Claim) -> LaneHandle {
@@ -220,7 +218,7 @@ impl Group {
             commands: self.commands.clone(),
             stop: stop.clone(),
             state: state.clone(),
-            turns: self.turns.clone(),
+            shares: self.shares.clone(),
         };
         let task = Some(self.runtime.spawn(lane::run(parts)));
         LaneHandle { epoch, buffer: sender, state, stop, task, paused: false, mirrored }
@@ -248,7 +246,7 @@ impl Group {
         if let Err(error) = consumer.incremental_unassign(&list) {
             tracing::error!(%error, "Kafka refuses to take the partitions back");
         }
-        gauge!(names::LANES).set(lanes.running.len() as f64);
+        self.shares.among(lanes.running.len());
     }
 
     /// Tells the lanes to stop, waits for their batches in flight, and mirrors where they ended.

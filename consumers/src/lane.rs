@@ -19,7 +19,7 @@ use millrace_store::load;
 use millrace_store::rows::{Fence, Stood};
 use millrace_store::write::{self, Written};
 use millrace_wire::schemas::SchemaTable;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::availability::Availability;
@@ -33,6 +33,7 @@ use crate::flow::judge::{Judged, Setting, Work, stands};
 use crate::observe;
 use crate::reading;
 use crate::session::{Session, Stopped, pause, waits};
+use crate::shares::Shares;
 
 /// How often a batch is looked up anew because of a key that stands already, before its rows are tried one by one.
 const LOOK_UPS_MAX: u32 = 5;
@@ -79,8 +80,7 @@ pub(crate) struct LaneParts {
     pub(crate) commands: commands::Sender<Command>,
     pub(crate) stop: CancellationToken,
     pub(crate) state: Arc<LaneState>,
-    /// Shared by the lanes of this worker: see `turn`.
-    pub(crate) turns: Arc<Semaphore>,
+    pub(crate) shares: Arc<Shares>,
 }
 
 pub(crate) struct Lane {
@@ -99,7 +99,7 @@ pub(crate) struct Lane {
     /// When the oldest parked event is due, as far as this lane knows.
     due_at: Option<Micros>,
     noted: Noted,
-    turns: Arc<Semaphore>,
+    shares: Arc<Shares>,
 }
 
 type Batch = Vec<(Record, Decoded)>;
@@ -127,17 +127,17 @@ pub(crate) async fn run(parts: LaneParts) {
 
 impl Lane {
     fn new(parts: LaneParts) -> Lane {
-        let LaneParts { claim, config, postgres, inbox, commands, stop, state, turns } = parts;
+        let LaneParts { claim, config, postgres, inbox, commands, stop, state, shares } = parts;
         Lane {
             contiguity: Contiguity::from(claim.next_offset),
             stands_at: claim.next_offset,
             generation: 0,
-            memory: Memory::of(config.bounds.remembered_payments_max),
+            memory: Memory::default(),
             session: Session::new(config.database.clone(), postgres, stop.clone(), state.clone()),
             fence: claim.fence,
             due_at: Some(Micros(0)),
             noted: Noted::UNKNOWN,
-            turns,
+            shares,
             inbox,
             commands,
             config,
@@ -182,7 +182,7 @@ impl Lane {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(LaneEnd::Stopped),
-            turn = self.turns.clone().acquire_owned() => Ok(turn.ok()),
+            turn = self.shares.turns.clone().acquire_owned() => Ok(turn.ok()),
         }
     }
 
@@ -377,6 +377,7 @@ impl Lane {
             let due = Micros(now().0.saturating_add(micros(self.config.parking_limit)));
             self.due_at = Some(self.due_at.map_or(due, |earlier| earlier.min(due)));
         }
+        self.memory.bound(self.shares.remembered_payments());
         for (id, entry) in entries {
             match self.is_ours(&entry) && !anything_refused {
                 true => self.memory.remember(id, self.after(entry)),

@@ -17,6 +17,7 @@ mod reader;
 mod reading;
 mod record;
 mod session;
+mod shares;
 mod topic_id;
 mod watch;
 pub mod worker;

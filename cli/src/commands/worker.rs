@@ -66,7 +66,7 @@ pub struct WorkerArgs {
     /// What may wait in all lanes' buffers together, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = Bounds::default().buffer_bytes_max >> 20)]
     buffer_mib_max: usize,
-    /// How many payments each lane remembers.
+    /// How many payments all lanes together remember, so that their next events need no reading.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().remembered_payments_max)]
     remembered_payments_max: NonZeroUsize,
     /// How many lanes with a backlog work on a batch at the same time: about the cores that Postgres has for this worker,

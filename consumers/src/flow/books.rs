@@ -47,10 +47,19 @@ pub struct Memory {
     pub is_replay: bool,
 }
 
+impl Default for Memory {
+    /// An empty memory, without a bound as yet.
+    fn default() -> Memory {
+        Memory { hot: LruCache::unbounded(), novelty: Novelty::UNKNOWN, is_replay: false }
+    }
+}
+
 impl Memory {
-    /// A memory of at most this many payments.
-    pub fn of(payments_max: NonZeroUsize) -> Memory {
-        Memory { hot: LruCache::new(payments_max), novelty: Novelty::UNKNOWN, is_replay: false }
+    /// From now on at most this many payments; the coldest are forgotten.
+    pub fn bound(&mut self, payments_max: NonZeroUsize) {
+        if self.hot.cap() != payments_max {
+            self.hot.resize(payments_max);
+        }
     }
 
     /// The payment, if it is remembered.

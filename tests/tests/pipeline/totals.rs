@@ -104,7 +104,7 @@ async fn outcome_of(pipeline: &Pipeline) -> Outcome {
 async fn check(purpose: &str, seed: u64, records: Vec<Raw>, batch_records_max: &str) {
     let pipeline = Pipeline::new(&format!("{purpose}-{seed}")).await;
     pipeline.publish(records).await;
-    let arguments = ["--batch-records-max", batch_records_max, "--remembered-payments-max", "20"];
+    let arguments = ["--batch-records-max", batch_records_max, "--remembered-payments-max", "120"];
     let _workers = [pipeline.worker().with(&arguments).start(), pipeline.worker().with(&arguments).start()];
     pipeline.drained(DRAIN_WITHIN).await;
     pipeline.agrees_with_the_model().await;
