@@ -15,9 +15,10 @@ MAKEFLAGS += --no-print-directory
 # rustup's own place: a shell that was opened before Rust was installed does not have it yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-MILLRACE := $(or $(CARGO_TARGET_DIR),target)/release/millrace
-INSTRUCTIONS := $(or $(CARGO_TARGET_DIR),target)/release/millrace-instructions
-BENCH := $(or $(CARGO_TARGET_DIR),target)/release/millrace-bench
+BUILT := $(or $(CARGO_TARGET_DIR),target)/release
+MILLRACE := $(BUILT)/millrace
+INSTRUCTIONS := $(BUILT)/millrace-instructions
+BENCH := $(BUILT)/millrace-bench
 POSTGRES_15 ?= /usr/lib/postgresql/15/bin
 
 help: ## list the targets (the default)
@@ -81,15 +82,22 @@ instructions-accept: ## make the counts of this build the baseline; commit it wi
 docs: ## write the tables of docs/scaling.md anew, from the committed costs
 	@compose/need build
 	MILLRACE_WRITE_DOCS=1 cargo test --release --locked -p millrace --bin millrace plan_capacity::document
+# The build that shows what exactly once costs, beside the one that people run.
+define build_bench
+	cargo build --release --locked -p millrace --features unguarded
+	cp $(BUILT)/millrace $(BUILT)/millrace-unguarded
+	cargo build --release --locked -p millrace -p millrace-bench
+endef
+
 bench: ## measure everything in turn, in under five minutes, and write bench/BENCHMARKS.md; ARGS='--help' says what else
 	@compose/need stack build java
-	cargo build --release --locked -p millrace -p millrace-bench
-	@MILLRACE_BENCH_COMMAND="make bench$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run $(ARGS)
+	$(build_bench)
+	@MILLRACE_BENCH_UNGUARDED=$(BUILT)/millrace-unguarded MILLRACE_BENCH_COMMAND="make bench$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run $(ARGS)
 
 bench-long: ## the same with twenty times the events, and the scaling curves; allow hours
 	@compose/need stack build java
-	cargo build --release --locked -p millrace -p millrace-bench
-	@MILLRACE_BENCH_COMMAND="make bench-long$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run --long $(ARGS)
+	$(build_bench)
+	@MILLRACE_BENCH_UNGUARDED=$(BUILT)/millrace-unguarded MILLRACE_BENCH_COMMAND="make bench-long$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run --long $(ARGS)
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -18,3 +18,6 @@ pub mod rows;
 pub mod scratch;
 pub mod totals;
 pub mod write;
+
+/// Whether batches are fenced and proved and duplicates looked up. Only the build that `make bench` compares with is not.
+pub const IS_GUARDED: bool = cfg!(not(feature = "unguarded"));

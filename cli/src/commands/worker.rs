@@ -138,6 +138,9 @@ pub async fn run(args: WorkerArgs, connection: &Connection) -> anyhow::Result<Ex
         parking_limit = %humantime::format_duration(config.parking_limit),
         "worker starts"
     );
+    if !millrace_store::IS_GUARDED {
+        tracing::error!("this build writes without fences and proof rows: it is for `make bench` alone, and no ledger");
+    }
     let serving = axum::serve(listener, endpoints(health.clone(), metrics)).into_future();
     tokio::spawn(async move {
         if let Err(error) = serving.await {
