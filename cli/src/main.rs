@@ -43,29 +43,19 @@ Getting started:
 
 Exit codes: 0 done, 1 error, 2 changes pending (topics plan), 3 refused (topics).";
 
+/// Each is described where its arguments are: a description here would hide the long one.
 #[derive(Subcommand)]
 enum Command {
-    /// Plan and apply the topics that topics.yaml declares.
     Topics(commands::topics::TopicsArgs),
-    /// Publish events from a file of JSON lines, or from stdin.
     Publish(commands::publish::PublishArgs),
-    /// Make a seeded, realistic stream of events as JSON lines.
     Generate(commands::generate::GenerateArgs),
-    /// Run a worker of the consumer group: it applies events to the ledger.
     Worker(commands::worker::WorkerArgs),
-    /// Watch payment events become a ledger, with a worker killed in the middle, and the proof that all is well.
     Demo(commands::demo::DemoArgs),
-    /// Show topic, lanes, backlog, throughput, dispositions and money.
     Status(commands::status::StatusArgs),
-    /// Look at a payment: state, events, transfers, what is parked for it.
     Payment(commands::payment::PaymentArgs),
-    /// Look at the dead letters: rejected records, kept whole with their reason.
     DeadLetters(commands::dead_letters::DeadLettersArgs),
-    /// Prove that nothing was lost and nothing was applied twice.
     Verify(commands::verify::VerifyArgs),
-    /// Compute what a load needs in partitions, machines, disk, traffic and money, and show the working.
     PlanCapacity(commands::plan_capacity::PlanCapacityArgs),
-    /// Bring the schema of the database up to date.
     Migrate(commands::migrate::MigrateArgs),
 }
 

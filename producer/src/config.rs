@@ -50,6 +50,7 @@ pub struct ProducerConfig {
     pub queue_bytes_max: u32,
     /// How long a record is tried before its result is that nobody knows (`Cause::TimedOut`).
     ///
+    /// A record that times out may be overtaken by those behind it: see the note on order in the crate's documentation.
     /// This is how long a cluster may be away without the caller hearing of it.
     pub delivery_timeout: Duration,
     /// How long `Producer::connect` waits for an answer.
@@ -57,6 +58,9 @@ pub struct ProducerConfig {
 }
 
 impl ProducerConfig {
+    /// The longest delivery time-out, of nearly 25 days.
+    pub const DELIVERY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
     /// The defaults, for these brokers and this topic.
     pub fn new(brokers: impl Into<String>, topic: impl Into<String>) -> ProducerConfig {
         ProducerConfig {
@@ -77,7 +81,6 @@ impl ProducerConfig {
         const QUEUE_RECORDS_MAX: u32 = 1_000_000;
         const QUEUE_BYTES_MAX: u32 = 1 << 30;
         const LINGER_MAX: Duration = Duration::from_secs(1);
-        const DELIVERY_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
         let refuse = |field, problem: String| Err(ConnectError::Config { field, problem });
         if self.brokers.trim().is_empty() {
             return refuse("brokers", "is empty: give at least one host:port".into());
@@ -94,10 +97,10 @@ impl ProducerConfig {
         if self.linger > LINGER_MAX {
             return refuse("linger", format!("{:?} is above {LINGER_MAX:?}", self.linger));
         }
-        if self.delivery_timeout < LINGER_MAX || self.delivery_timeout > DELIVERY_TIMEOUT_MAX {
+        if self.delivery_timeout < LINGER_MAX || self.delivery_timeout > Self::DELIVERY_TIMEOUT_MAX {
             return refuse(
                 "delivery_timeout",
-                format!("{:?} is not {LINGER_MAX:?} to {DELIVERY_TIMEOUT_MAX:?}", self.delivery_timeout),
+                format!("{:?} is not {LINGER_MAX:?} to {:?}", self.delivery_timeout, Self::DELIVERY_TIMEOUT_MAX),
             );
         }
         if self.connect_timeout.is_zero() {

@@ -41,6 +41,13 @@ pub struct Delivery {
     pub(crate) event_id: Option<EventId>,
 }
 
+impl Delivery {
+    /// The event; none for a raw record.
+    pub fn event_id(&self) -> Option<EventId> {
+        self.event_id
+    }
+}
+
 impl Future for Delivery {
     type Output = Result<Accepted, PublishError>;
 

@@ -40,7 +40,9 @@
 //!
 //! - **One producer for a process**, shared behind an `Arc`: all of its methods take `&self`.
 //! - **Order**: events that one task enqueues one after the other and that share a user keep that order. A full
-//!   queue makes [`Producer::enqueue`] wait; it never sleeps and overtakes itself.
+//!   queue makes [`Producer::enqueue`] wait; it never sleeps and overtakes itself. Of an event that times out this does
+//!   not hold: those behind it may have been accepted when it is published again. Who needs order through an outage too
+//!   awaits each result before the same user's next event, or sets a delivery time-out that outlasts it.
 //! - **Throughput**: [`Producer::enqueue`] returns a [`Delivery`] as soon as the queue has the event. Enqueue many,
 //!   then await their deliveries: the network's round trip is paid once and not for each.
 //! - **Every enqueued event gets exactly one result.** Where it says that it is unknown whether the event arrived,

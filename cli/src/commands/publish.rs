@@ -155,7 +155,7 @@ pub async fn run(args: PublishArgs, brokers: &str, topic: &str, output: Format) 
             note("stopped before anything was published");
             return Ok(exit_code(None, stopper.reason()));
         }
-        producer = connect(&args, brokers, topic) => producer?,
+        producer = connect(brokers, topic) => producer?,
     };
     if let (Some(checkpoint), Some(path)) = (&start.resumed, &start.checkpoint_path) {
         checkpoint.check_cluster(path, producer.cluster_id())?;
@@ -276,10 +276,11 @@ fn skipped_lines(
     }
 }
 
-async fn connect(args: &PublishArgs, brokers: &str, topic: &str) -> anyhow::Result<Producer> {
+async fn connect(brokers: &str, topic: &str) -> anyhow::Result<Producer> {
     let mut config = ProducerConfig::new(brokers, topic);
     config.client_id = "millrace-publish".into();
-    config.delivery_timeout = args.timeout;
+    // Nothing expires within the producer: see `Settle::timeout`.
+    config.delivery_timeout = ProducerConfig::DELIVERY_TIMEOUT_MAX;
     Ok(Producer::connect(config).await?)
 }
 

@@ -112,8 +112,24 @@ impl WindowArgs {
 }
 
 fn property(text: &str) -> Result<(String, String), String> {
+    /// What the worker's promises rest on, and the options that are there for some of it.
+    const KEPT: [(&str, &str); 9] = [
+        ("bootstrap.servers", "--brokers sets it"),
+        ("group.id", "--group sets it"),
+        ("client.id", "--name sets it"),
+        ("session.timeout.ms", "--session-timeout sets it"),
+        ("partition.assignment.strategy", "lanes are handed over one by one"),
+        ("enable.auto.commit", "offsets live in Postgres"),
+        ("enable.auto.offset.store", "offsets live in Postgres"),
+        ("auto.offset.reset", "an offset that Kafka lost is said, never reset"),
+        ("check.crcs", "a record that was damaged on its way must not be judged"),
+    ];
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as client.rack=rack-1")?;
-    Ok((name.trim().into(), value.trim().into()))
+    let (name, value) = (name.trim(), value.trim());
+    match KEPT.iter().find(|(kept, _)| *kept == name) {
+        Some((_, why)) => Err(format!("{name} is not to be set here: {why}")),
+        None => Ok((name.into(), value.into())),
+    }
 }
 
 /// Runs the command until a signal ends it.
@@ -156,6 +172,10 @@ fn config(args: WorkerArgs, connection: &Connection) -> anyhow::Result<WorkerCon
     let worker = args.name.unwrap_or_else(default_name);
     anyhow::ensure!(args.batch_records_max > 0, "--batch-records-max is 0: a batch needs at least 1 record");
     anyhow::ensure!(args.buffer_mib_max > 0, "--buffer-mib-max is 0: the lanes need a buffer of at least 1 MiB");
+    anyhow::ensure!(
+        !args.group.is_empty(),
+        "--group is empty: workers that share the work have a name for their group"
+    );
     let session_ms = args.session_timeout.as_millis();
     anyhow::ensure!(
         (6_000..=1_800_000).contains(&session_ms),
@@ -232,4 +252,19 @@ fn endpoints(health: Arc<Health>, metrics: PrometheusHandle) -> Router {
         .route("/livez", get(move || async move { said(live.not_alive().into_iter().collect()) }))
         .route("/readyz", get(move || async move { said(health.not_ready()) }))
         .route("/metrics", get(move || async move { metrics.render() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_property_that_a_promise_rests_on_is_refused_with_the_reason() {
+        for (text, why) in
+            [("group.id=x", "--group"), (" enable.auto.commit = true", "Postgres"), ("nothing", "NAME=VALUE")]
+        {
+            assert!(property(text).is_err_and(|said| said.contains(why)), "{text}");
+        }
+        assert_eq!(property("client.rack = r-1"), Ok(("client.rack".into(), "r-1".into())));
+    }
 }

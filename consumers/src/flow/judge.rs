@@ -388,7 +388,7 @@ impl<'a> Desk<'a> {
 
     /// The event and its payment in one line, for the person who reads the dead letter.
     fn situation(&self, event: &Event) -> String {
-        let said = format!("{} of {} {}", event.event_type, event.amount_minor, event.currency);
+        let said = format!("{} of {} minor units of {}", event.event_type, event.amount_minor, event.currency);
         let Some(payment) = self.entries.get(&event.payment_id).map(|e| &e.book.payment) else { return said };
         let c = &payment.counters;
         match payment.status() {

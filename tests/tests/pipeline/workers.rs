@@ -144,7 +144,7 @@ async fn workers_of_two_groups_that_fight_for_the_same_lanes_write_nothing_twice
     let pipeline = Pipeline::new("zombies").await;
     let plan = || pipeline.worker().with(&["--batch-records-max", "20"]);
     let first = plan().start();
-    let second = plan().with(&["--kafka", &format!("group.id={}-2", pipeline.name)]).start();
+    let second = plan().set("MILLRACE_GROUP", &format!("{}-2", pipeline.name)).start();
     for some in four_streams(51, 6_000).chunks(200) {
         pipeline.publish(some.to_vec()).await;
     }

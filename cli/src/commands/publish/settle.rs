@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use millrace_producer::{Delivery, Producer, PublishError};
+use millrace_producer::{Cause, Delivery, Producer, PublishError};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout_at};
 
 use super::acks::Acks;
 use super::checkpoint::Checkpoint;
@@ -79,7 +79,8 @@ pub struct Settle<'a> {
     pub progress: Progress,
     /// Told when a record is not accepted.
     pub stopper: Stopper,
-    /// How long the producer tries a record.
+    /// How long the oldest record may wait for its result. The time-out is here and not in the producer, where a record that
+    /// expires would be overtaken by those behind it: so what arrived of each user is the beginning of what was sent.
     pub timeout: Duration,
     /// The record whose result is awaited.
     pub waiting: Option<Waiting>,
@@ -94,6 +95,7 @@ pub struct Waiting {
     behind: Duration,
     since: Instant,
     told: bool,
+    given_up: bool,
 }
 
 impl Settle<'_> {
@@ -133,12 +135,25 @@ impl Settle<'_> {
                 Some(Step::Skipped { mark, skipped_bytes }) => self.acks.skip(mark, skipped_bytes),
                 Some(Step::Passed { mark }) => self.acks.pass(mark),
                 Some(Step::Sent { mark, delivery, behind }) => {
-                    self.waiting = Some(Waiting { mark, delivery, behind, since: Instant::now(), told: false });
+                    self.waiting =
+                        Some(Waiting { mark, delivery, behind, since: Instant::now(), told: false, given_up: false });
                 }
             }
         }
         let Some(waiting) = &mut self.waiting else { return true };
-        let result = (&mut waiting.delivery).await;
+        let result = match waiting.given_up {
+            true => Ok((&mut waiting.delivery).await),
+            false => timeout_at((waiting.since + self.timeout).into(), &mut waiting.delivery).await,
+        };
+        let Ok(result) = result else {
+            // Still under way, and still acknowledged if that comes before the end.
+            waiting.given_up = true;
+            let (event_id, topic) = (waiting.delivery.event_id(), self.producer.topic().into());
+            let error = PublishError { event_id, topic, cause: Cause::TimedOut { after: self.timeout } };
+            self.trouble.get_or_insert(Trouble::NotAccepted { line: waiting.mark.line, error });
+            self.stopper.stop(Stop::NotAccepted);
+            return true;
+        };
         let (mark, behind, told) = (waiting.mark, waiting.behind, waiting.told);
         self.waiting = None;
         match result {

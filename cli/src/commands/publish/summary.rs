@@ -76,11 +76,13 @@ pub fn per_second(events: u64, took: Duration) -> f64 {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "accepted     {} events of {} lines, to {}, in {:.1} s ({:.0}/s)",
-            self.accepted, self.lines, self.topic, self.seconds, self.events_per_second
-        )?;
+        let Summary { accepted, lines, topic, seconds, events_per_second, .. } = self;
+        // Behind the first event that was not acknowledged there may be others that were.
+        let of = match self.failed + self.unknown {
+            0 => format!("of {lines} lines"),
+            _ => format!("and with them all of the first {lines} lines"),
+        };
+        write!(f, "accepted     {accepted} events {of}, to {topic}, in {seconds:.1} s ({events_per_second:.0}/s)")?;
         if self.resumed_after_line > 0 {
             write!(f, "\nresumed      after line {}", self.resumed_after_line)?;
         }
