@@ -31,7 +31,8 @@ const WORKER: &[(&str, &str)] = &[
     ("check.crcs", "true"),
     ("fetch.queue.backoff.ms", "2"),
     ("queued.min.messages", "1000000"),
-    ("queued.max.messages.kbytes", "8192"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("fetch.max.bytes", "2097152"),
     ("socket.keepalive.enable", "true"),
     ("topic.metadata.refresh.interval.ms", "10000"),
 ];
@@ -180,10 +181,12 @@ mod tests {
     #[test]
     fn the_settings_are_those_of_the_worker() {
         let source = include_str!("../../../consumers/src/config.rs");
-        for (name, value) in WORKER.iter().filter(|(name, _)| *name != "queued.max.messages.kbytes") {
+        let computed = ["queued.max.messages.kbytes", "fetch.max.bytes"];
+        for (name, value) in WORKER.iter().filter(|(name, _)| !computed.contains(name)) {
             let line = format!(".set(\"{name}\", \"{value}\")");
             assert!(source.contains(&line), "the worker does not say {line}");
         }
-        assert!(source.contains("fetched_kib_max: 8 << 10"));
+        assert!(source.contains("fetched_kib_max: 2 << 10"));
+        assert!(source.contains("FETCH_BYTES_MAX: usize = 2 << 20;"));
     }
 }
