@@ -83,9 +83,7 @@ impl<'a> Reading<'a> {
 
     async fn read_ids_first(&mut self) -> Result<(), StoreError> {
         let stood = self.look_up(self.work.event_ids()).await?;
-        if stood > 0 && self.memory.novelty.is_expected() {
-            self.memory.novelty = self.memory.novelty.after_being_wrong();
-        }
+        self.stood_after_all(stood);
         self.need(self.work.payments(|event| !self.standing.hashes.contains_key(&event)));
         self.read_parked().await?;
         self.ask_after_all(self.missing.clone()).await?;
@@ -173,12 +171,16 @@ impl<'a> Reading<'a> {
 
     /// Reads payments that may have been taken for new, and takes note if one of them was not. Gives how many stood.
     async fn ask_after_all(&mut self, payments: Vec<PaymentId>) -> Result<usize, StoreError> {
-        let expected_new = self.memory.novelty.is_expected();
         let stood = self.ask(payments).await?;
-        if stood > 0 && expected_new {
+        self.stood_after_all(stood);
+        Ok(stood)
+    }
+
+    /// Takes note if something stood where all were expected to be new.
+    fn stood_after_all(&mut self, stood: usize) {
+        if stood > 0 && self.memory.novelty.is_expected() {
             self.memory.novelty = self.memory.novelty.after_being_wrong();
         }
-        Ok(stood)
     }
 
     /// Reads those of these payments that are missing and were not asked for yet; gives how many stood.

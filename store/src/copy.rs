@@ -14,7 +14,7 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const NULL: i32 = -1;
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 /// Postgres counts from 2000-01-01, in microseconds.
-pub(crate) const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// A moment that no timestamptz can hold, so that Postgres refuses it. i64::MIN itself would mean -infinity.
 const OUT_OF_RANGE: i64 = i64::MIN + 1;
 const OID_BYTEA: i32 = 17;
@@ -25,6 +25,11 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// A moment as Postgres holds a timestamptz.
 pub(crate) fn micros_since_2000(moment: Micros) -> i64 {
     moment.0.checked_sub(POSTGRES_EPOCH_MICROS).unwrap_or(OUT_OF_RANGE)
+}
+
+/// The moment that Postgres holds so.
+pub(crate) fn moment_of(micros_since_2000: i64) -> Micros {
+    Micros(micros_since_2000.saturating_add(POSTGRES_EPOCH_MICROS))
 }
 
 /// A boxed future: the compiler cannot prove that a future over any iterator may move between threads.

@@ -12,7 +12,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
-use crate::copy::POSTGRES_EPOCH_MICROS;
+use crate::copy::moment_of;
 use crate::error::StoreError;
 use crate::record::RawRecord;
 use crate::rows::ParkedRow;
@@ -172,8 +172,7 @@ fn content(row: &PgRow) -> Result<(EventId, ContentHash), StoreError> {
 
 /// A timestamptz as it comes over the wire: `extract(epoch ...)` would calculate each in decimal.
 fn moment(row: &PgRow, column: usize) -> Result<Micros, StoreError> {
-    let micros: i64 = row.try_get_unchecked(column)?;
-    Ok(Micros(micros.saturating_add(POSTGRES_EPOCH_MICROS)))
+    Ok(moment_of(row.try_get_unchecked(column)?))
 }
 
 /// Payments of this lane with something parked before `limit`, the earliest first, at most `payments_max`.

@@ -107,19 +107,25 @@ async fn statements(
 }
 
 async fn move_fence(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), StoreError> {
-    let moved = sqlx::query(include_str!("../queries/fence.sql"))
+    let moved = bind_fence(sqlx::query(include_str!("../queries/fence.sql")), fence, batch).execute(connection).await?;
+    match moved.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::Fenced { partition: fence.partition }),
+    }
+}
+
+/// A statement with its arguments.
+type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// Binds what both statements that move a fence begin with.
+fn bind_fence<'q>(statement: Statement<'q>, fence: &'q Fence, batch: &Batch) -> Statement<'q> {
+    statement
         .bind(&fence.topic)
         .bind(fence.partition.0)
         .bind(fence.epoch)
         .bind(batch.from.0)
         .bind(batch.to.0)
         .bind(&fence.topic_id)
-        .execute(connection)
-        .await?;
-    match moved.rows_affected() {
-        1 => Ok(()),
-        _ => Err(StoreError::Fenced { partition: fence.partition }),
-    }
 }
 
 async fn copy_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {
@@ -215,13 +221,13 @@ async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[P
     }
     // In key order, so that two lanes which meet on a payment wait for each other and do not deadlock.
     standing.sort_unstable_by_key(|(_, row)| row.payment_id);
-    let rows: Vec<&PaymentRow> = standing.iter().map(|(_, row)| *row).collect();
+    let rows = standing.iter().map(|(_, row)| *row);
     let statement = sqlx::query(include_str!("../queries/update_payments.sql"))
         .bind(fence.partition.0)
-        .bind(rows.iter().map(|row| row.payment_id.0).collect::<Vec<Uuid>>())
+        .bind(rows.clone().map(|row| row.payment_id.0).collect::<Vec<Uuid>>())
         .bind(standing.iter().map(|(stood, _)| stood.version).collect::<Vec<i64>>())
         .bind(standing.iter().map(|(stood, _)| stood.last_sequence).collect::<Vec<i64>>());
-    let updated = bind_states(statement, rows.iter().copied()).execute(connection).await?;
+    let updated = bind_states(statement, rows).execute(connection).await?;
     if updated.rows_affected() != standing.len() as u64 {
         return Err(StoreError::Stale { partition: fence.partition });
     }
@@ -229,10 +235,7 @@ async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[P
 }
 
 /// Binds the columns of the states that both statements on payments share, in their order.
-fn bind_states<'q>(
-    statement: Query<'q, Postgres, PgArguments>,
-    rows: impl Iterator<Item = &'q PaymentRow> + Clone,
-) -> Query<'q, Postgres, PgArguments> {
+fn bind_states<'q>(statement: Statement<'q>, rows: impl Iterator<Item = &'q PaymentRow> + Clone) -> Statement<'q> {
     let states = rows.map(|row| &row.state);
     let numbers = |of: fn(&Payment) -> i64| states.clone().map(of).collect::<Vec<i64>>();
     let texts = |of: fn(&'q Payment) -> Option<&'q str>| states.clone().map(of).collect::<Vec<Option<&'q str>>>();
@@ -352,9 +355,9 @@ async fn change_balances(connection: &mut PgConnection, fence: &Fence, batch: &B
 type NetChanges<'a> = HashMap<(&'a Account, Currency), i128, foldhash::fast::RandomState>;
 
 /// Accounts, currencies and amounts, as the statements take them.
-fn balance_columns(net: &NetChanges<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
+fn balance_columns<'n>(net: &'n NetChanges<'_>) -> (Vec<String>, Vec<&'n str>, Vec<String>) {
     let accounts = net.keys().map(|(account, _)| account.to_string()).collect();
-    let currencies = net.keys().map(|(_, currency)| currency.code().to_owned()).collect();
+    let currencies = net.keys().map(|(_, currency)| currency.code()).collect();
     (accounts, currencies, net.values().map(i128::to_string).collect())
 }
 

@@ -8,11 +8,13 @@ use millrace_domain::ids::Micros;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgConnection, PgHasArrayType, PgTypeInfo};
-use sqlx::query::Query;
+use sqlx::postgres::{PgArgumentBuffer, PgConnection, PgHasArrayType, PgTypeInfo};
 use sqlx::{Encode, Postgres, Row, Type};
 
-use super::{Written, account_class, balance_columns, bind_states, metadata_json, net_changes, was_refused};
+use super::{
+    Statement, Written, account_class, balance_columns, bind_fence, bind_states, metadata_json, net_changes,
+    was_refused,
+};
 use crate::copy::micros_since_2000;
 use crate::error::StoreError;
 use crate::rows::{AppliedRow, Balances, Batch, Counts, Fence, PaymentRow};
@@ -39,17 +41,17 @@ pub fn fits(batch: &Batch) -> bool {
 
 /// Writes a batch that `fits`. It is its own transaction: where Postgres refuses it, nothing is left to roll back.
 pub async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Written {
-    let statement = sqlx::query(include_str!("../../queries/write_small.sql"))
-        .bind(&fence.topic)
-        .bind(fence.partition.0)
-        .bind(fence.epoch)
-        .bind(batch.from.0)
-        .bind(batch.to.0)
-        .bind(&fence.topic_id);
+    let net = net_changes(batch.applied.iter().filter_map(|row| row.transfer.as_ref()));
+    let (accounts, currencies, amounts) = balance_columns(&net);
+    let statement = bind_fence(sqlx::query(include_str!("../../queries/write_small.sql")), fence, batch);
     let statement = bind_events(statement, &batch.applied);
-    let statement = bind_payments(statement, &batch.payments);
-    let statement = bind_balances(statement, &batch.applied);
-    let statement = statement.bind(batch.counts.applied).bind(batch.counts.duplicate).bind(worker);
+    let statement = bind_payments(statement, &batch.payments)
+        .bind(accounts)
+        .bind(currencies)
+        .bind(amounts)
+        .bind(batch.counts.applied)
+        .bind(batch.counts.duplicate)
+        .bind(worker);
     match statement.fetch_one(connection).await.and_then(|row| row.try_get::<i64, _>(0)) {
         Ok(1) => Written::Committed,
         Ok(_) => Written::Refused(StoreError::Fenced { partition: fence.partition }),
@@ -60,8 +62,6 @@ pub async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch, 
         Err(error) => Written::Unknown(error.into()),
     }
 }
-
-type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 fn bind_events<'q>(statement: Statement<'q>, rows: &'q [AppliedRow]) -> Statement<'q> {
     statement
@@ -92,12 +92,6 @@ fn bind_payments<'q>(statement: Statement<'q>, rows: &'q [PaymentRow]) -> Statem
         .bind(each(rows, |row| row.stood.map(|stood| stood.version)))
         .bind(each(rows, |row| row.stood.map(|stood| stood.last_sequence)));
     bind_states(statement, rows.iter())
-}
-
-fn bind_balances<'q>(statement: Statement<'q>, rows: &[AppliedRow]) -> Statement<'q> {
-    let net = net_changes(rows.iter().filter_map(|row| row.transfer.as_ref()));
-    let (accounts, currencies, amounts) = balance_columns(&net);
-    statement.bind(accounts).bind(currencies).bind(amounts)
 }
 
 fn each<'q, R, T>(rows: &'q [R], of: impl Fn(&'q R) -> T) -> Vec<T> {

@@ -95,7 +95,6 @@ pub struct Waiting {
     behind: Duration,
     since: Instant,
     told: bool,
-    given_up: bool,
 }
 
 impl Settle<'_> {
@@ -135,23 +134,22 @@ impl Settle<'_> {
                 Some(Step::Skipped { mark, skipped_bytes }) => self.acks.skip(mark, skipped_bytes),
                 Some(Step::Passed { mark }) => self.acks.pass(mark),
                 Some(Step::Sent { mark, delivery, behind }) => {
-                    self.waiting =
-                        Some(Waiting { mark, delivery, behind, since: Instant::now(), told: false, given_up: false });
+                    self.waiting = Some(Waiting { mark, delivery, behind, since: Instant::now(), told: false });
                 }
             }
         }
         let Some(waiting) = &mut self.waiting else { return true };
-        let result = match waiting.given_up {
-            true => Ok((&mut waiting.delivery).await),
-            false => timeout_at((waiting.since + self.timeout).into(), &mut waiting.delivery).await,
+        let result = match self.trouble {
+            // The run is ending, and what is under way has until then.
+            Some(_) => Ok((&mut waiting.delivery).await),
+            None => timeout_at((waiting.since + self.timeout).into(), &mut waiting.delivery).await,
         };
         let Ok(result) = result else {
             // Still under way, and still acknowledged if that comes before the end.
-            waiting.given_up = true;
             let (event_id, topic) = (waiting.delivery.event_id(), self.producer.topic().into());
             let error = PublishError { event_id, topic, cause: Cause::TimedOut { after: self.timeout } };
-            self.trouble.get_or_insert(Trouble::NotAccepted { line: waiting.mark.line, error });
-            self.stopper.stop(Stop::NotAccepted);
+            let line = waiting.mark.line;
+            self.not_accepted(line, error);
             return true;
         };
         let (mark, behind, told) = (waiting.mark, waiting.behind, waiting.told);
@@ -165,11 +163,15 @@ impl Settle<'_> {
             }
             Err(error) => {
                 self.acks.fail();
-                self.trouble.get_or_insert(Trouble::NotAccepted { line: mark.line, error });
-                self.stopper.stop(Stop::NotAccepted);
+                self.not_accepted(mark.line, error);
             }
         }
         true
+    }
+
+    fn not_accepted(&mut self, line: u64, error: PublishError) {
+        self.trouble.get_or_insert(Trouble::NotAccepted { line, error });
+        self.stopper.stop(Stop::NotAccepted);
     }
 
     fn look(&mut self) {
