@@ -1,16 +1,15 @@
 //! Claiming lanes from inside the rebalance callback: blocking, and with a deadline.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_domain::ids::{Offset, Partition};
-use millrace_store::connect::Connection;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::lanes::{self, Claim, ClaimRequest};
 use tokio::runtime::Handle;
 
-use crate::availability::Availability;
 use crate::config::WorkerConfig;
+use crate::connections::Connections;
 
 /// How long asking who holds a lane may take; the claim is tried again anyway.
 const EVICT_DEADLINE: Duration = Duration::from_secs(1);
@@ -24,17 +23,16 @@ pub(crate) enum ClaimFailure {
     Never(String),
 }
 
-/// Claims lanes for one worker, over one connection.
+/// Claims lanes for one worker.
 pub(crate) struct Claims {
     config: Arc<WorkerConfig>,
-    postgres: Arc<Availability>,
+    connections: Connections,
     runtime: Handle,
-    connection: Mutex<Option<Connection>>,
 }
 
 impl Claims {
-    pub(crate) fn new(config: Arc<WorkerConfig>, postgres: Arc<Availability>, runtime: Handle) -> Claims {
-        Claims { config, postgres, runtime, connection: Mutex::new(None) }
+    pub(crate) fn new(config: Arc<WorkerConfig>, connections: Connections, runtime: Handle) -> Claims {
+        Claims { config, connections, runtime }
     }
 
     /// Claims a partition within `deadline`. `first_offset` is asked only if it was never claimed before.
@@ -46,12 +44,8 @@ impl Claims {
         deadline: Duration,
     ) -> Result<Claim, ClaimFailure> {
         let request = ClaimRequest { topic: &self.config.topic, topic_id, partition, worker: &self.config.worker };
-        let mut kept = self.connection.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let claiming = async {
-            let mut connection = match kept.take() {
-                Some(connection) => connection,
-                None => self.config.database.connect_lane().await?,
-            };
+            let mut connection = self.connections.lend().await?;
             let claim = match lanes::claim(&mut connection, request).await? {
                 Some(claim) => Ok(claim),
                 None => match first_offset() {
@@ -63,19 +57,19 @@ impl Claims {
                     Err(problem) => Err(ClaimFailure::Later(problem)),
                 },
             };
-            // Kept only when every statement was answered.
-            *kept = Some(connection);
+            // Only when every statement was answered.
+            connection.give_back();
             Ok::<_, StoreError>(claim)
         };
         match self.runtime.block_on(async { tokio::time::timeout(deadline, claiming).await }) {
             Ok(Ok(claim)) => {
-                self.postgres.answered();
+                self.connections.postgres.answered();
                 claim
             }
             Ok(Err(error)) if error.remedy() == Remedy::Halt => Err(ClaimFailure::Never(error.to_string())),
             Ok(Err(error)) => {
                 if error.remedy() == Remedy::Reconnect {
-                    self.postgres.failed(&error);
+                    self.connections.postgres.failed(&error);
                 }
                 Err(ClaimFailure::Later(error.to_string()))
             }
@@ -89,7 +83,7 @@ impl Claims {
     /// The former owner may be frozen with the fence in its hand: `kill -9` frees it, a stopped machine does not.
     fn evict(&self, request: ClaimRequest<'_>) {
         let evicting = async {
-            let mut connection = self.config.database.connect_lane().await?;
+            let mut connection = self.connections.database.connect_lane().await?;
             lanes::evict(&mut connection, request).await
         };
         match self.runtime.block_on(async { tokio::time::timeout(EVICT_DEADLINE, evicting).await }) {

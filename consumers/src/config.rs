@@ -54,6 +54,8 @@ pub struct Bounds {
     pub fetched_kib_max: usize,
     /// How many payments all lanes together remember.
     pub remembered_payments_max: NonZeroUsize,
+    /// How many connections to Postgres all lanes together have. A lane has one while it works on a batch.
+    pub connections_max: NonZeroUsize,
     /// How many lanes with a backlog work on a batch at the same time.
     pub busy_lanes_max: NonZeroUsize,
 }
@@ -66,6 +68,7 @@ impl Default for Bounds {
             buffer_bytes_max: 40 << 20,
             fetched_kib_max: 2 << 10,
             remembered_payments_max: NonZeroUsize::new(24_576).expect("24576 is not 0"),
+            connections_max: NonZeroUsize::new(16).expect("16 is not 0"),
             busy_lanes_max: NonZeroUsize::new(3).expect("3 is not 0"),
         }
     }

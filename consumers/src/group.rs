@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::{self, LaneState, Sender};
 use crate::claims::{ClaimFailure, Claims};
 use crate::config::WorkerConfig;
+use crate::connections::Connections;
 use crate::health::Health;
 use crate::lane::{self, Command, LaneParts};
 use crate::topic_id;
@@ -61,6 +62,7 @@ pub(crate) struct Group {
     pub(crate) config: Arc<WorkerConfig>,
     pub(crate) health: Arc<Health>,
     runtime: Handle,
+    connections: Connections,
     claims: Claims,
     shares: Arc<Shares>,
     commands: commands::Sender<Command>,
@@ -106,12 +108,13 @@ impl Group {
         config: Arc<WorkerConfig>,
         health: Arc<Health>,
         runtime: Handle,
+        connections: Connections,
         commands: commands::Sender<Command>,
     ) -> Group {
-        let claims = Claims::new(config.clone(), health.postgres.clone(), runtime.clone());
+        let claims = Claims::new(config.clone(), connections.clone(), runtime.clone());
         let shares = Arc::new(Shares::of(&config.bounds));
         let (lanes, topic_id, unclaimable) = Default::default();
-        Group { config, health, runtime, claims, shares, commands, lanes, topic_id, unclaimable }
+        Group { config, health, runtime, connections, claims, shares, commands, lanes, topic_id, unclaimable }
     }
 
     pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -213,7 +216,7 @@ impl Group {
         let parts = LaneParts {
             claim,
             config: self.config.clone(),
-            postgres: self.health.postgres.clone(),
+            connections: self.connections.clone(),
             inbox: receiver,
             commands: self.commands.clone(),
             stop: stop.clone(),

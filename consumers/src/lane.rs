@@ -1,4 +1,4 @@
-//! A lane: everything that one worker does for one partition. One task, one connection, one transaction in flight.
+//! A lane: everything that one worker does for one partition. One task, one transaction in flight.
 //!
 //! It takes records from its buffer, judges them in batches and writes each batch behind its fence. Whatever goes
 //! wrong is answered by the error's remedy; the records of a batch are let go only once they are committed.
@@ -22,9 +22,9 @@ use millrace_wire::schemas::SchemaTable;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::availability::Availability;
 use crate::buffer::{Delivered, LaneState, Receiver};
 use crate::config::WorkerConfig;
+use crate::connections::Connections;
 use crate::flow::balances::Noted;
 use crate::flow::books::{Entry, Memory};
 use crate::flow::contiguity::{Contiguity, Step};
@@ -75,7 +75,7 @@ impl From<Stopped> for LaneEnd {
 pub(crate) struct LaneParts {
     pub(crate) claim: Claim,
     pub(crate) config: Arc<WorkerConfig>,
-    pub(crate) postgres: Arc<Availability>,
+    pub(crate) connections: Connections,
     pub(crate) inbox: Receiver,
     pub(crate) commands: commands::Sender<Command>,
     pub(crate) stop: CancellationToken,
@@ -127,13 +127,13 @@ pub(crate) async fn run(parts: LaneParts) {
 
 impl Lane {
     fn new(parts: LaneParts) -> Lane {
-        let LaneParts { claim, config, postgres, inbox, commands, stop, state, shares } = parts;
+        let LaneParts { claim, config, connections, inbox, commands, stop, state, shares } = parts;
         Lane {
             contiguity: Contiguity::from(claim.next_offset),
             stands_at: claim.next_offset,
             generation: 0,
             memory: Memory::default(),
-            session: Session::new(config.database.clone(), postgres, stop.clone(), state.clone()),
+            session: Session::new(connections, stop.clone(), state.clone()),
             fence: claim.fence,
             due_at: Some(Micros(0)),
             noted: Noted::UNKNOWN,
@@ -147,10 +147,11 @@ impl Lane {
     }
 
     async fn work(&mut self) -> Result<std::convert::Infallible, LaneEnd> {
-        self.judge_unknown_types_again().await?;
+        self.begin().await?;
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            self.session.rest();
             self.state.idle();
             tokio::select! {
                 // To stop comes first: a stopped lane begins nothing new. Records come before the sweep, for they are
@@ -159,8 +160,8 @@ impl Lane {
                 () = self.stop.cancelled() => return Err(LaneEnd::Stopped),
                 first = self.inbox.recv() => match first {
                     Some(first) => {
+                        let turn = self.turn_with_backlog().await?;
                         self.state.busy();
-                        let turn = self.turn().await?;
                         self.take(first).await?;
                         drop(turn);
                     }
@@ -173,12 +174,27 @@ impl Lane {
         }
     }
 
+    /// What a lane does before its first record. In turns, or lanes that begin together would each make a connection for
+    /// it.
+    async fn begin(&mut self) -> Result<(), LaneEnd> {
+        let turn = self.turn().await?;
+        self.state.busy();
+        self.judge_unknown_types_again().await?;
+        self.expire_parked().await?;
+        drop(turn);
+        Ok(())
+    }
+
     /// A lane with a backlog waits for its turn; one that keeps up never does. All at once they would share two cores
     /// and the same index pages, each with a batch in memory; in turns the batches are fewer, larger and quicker.
-    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, LaneEnd> {
-        if self.inbox.buffered_bytes() < BACKLOG_BYTES {
-            return Ok(None);
+    async fn turn_with_backlog(&self) -> Result<Option<OwnedSemaphorePermit>, LaneEnd> {
+        match self.inbox.buffered_bytes() < BACKLOG_BYTES {
+            true => Ok(None),
+            false => self.turn().await,
         }
+    }
+
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, LaneEnd> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(LaneEnd::Stopped),
@@ -401,7 +417,6 @@ impl Lane {
     /// A newer worker may know a type that was unknown when its event was parked.
     async fn judge_unknown_types_again(&mut self) -> Result<(), LaneEnd> {
         let partition = self.fence.partition;
-        self.state.busy();
         let payments =
             self.patiently(move |connection| Box::pin(load::payments_of_unknown_type(connection, partition))).await?;
         for some in payments.chunks(SWEEP_PAYMENTS_MAX as usize) {

@@ -1,12 +1,13 @@
 //! The worker: lanes that carry records from their partition into Postgres, exactly once.
 //!
-//! `flow` is pure: values in, values out. The shell around it owns Kafka (one OS thread) and Postgres (one connection
-//! for each lane), and leaves judging to `flow` and `domain`.
+//! `flow` is pure: values in, values out. The shell around it owns Kafka (one OS thread) and Postgres (a connection
+//! for each lane at work), and leaves judging to `flow` and `domain`.
 
 mod availability;
 mod buffer;
 mod claims;
 pub mod config;
+mod connections;
 pub mod flow;
 mod group;
 pub mod health;

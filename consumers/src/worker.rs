@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
+use crate::connections::Connections;
 use crate::group::Group;
 use crate::health::Health;
 use crate::lane::now;
@@ -52,12 +53,13 @@ pub fn health() -> Arc<Health> {
 /// Runs a worker until `stop` is cancelled: then it finishes the batches in flight and leaves the group.
 pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationToken) -> Result<(), WorkerError> {
     let config = Arc::new(config);
-    match make_ready(&config, &health, &stop).await {
+    let connections = Connections::to(config.database.clone(), health.postgres.clone(), config.bounds.connections_max);
+    match make_ready(&config, &connections, &health, &stop).await {
         Err(Stopped) => return Ok(()),
         Ok(ready) => ready?,
     }
     let (commands, inbox) = mpsc::channel();
-    let group = Group::new(config.clone(), health.clone(), Handle::current(), commands.clone());
+    let group = Group::new(config.clone(), health.clone(), Handle::current(), connections, commands.clone());
     let consumer: Arc<BaseConsumer<Group>> = Arc::new(config.consumer().create_with_context(group)?);
 
     let background = stop.child_token();
@@ -87,22 +89,25 @@ pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationTo
 /// Migrates the schema and makes the months of the window, however long Postgres is away.
 async fn make_ready(
     config: &WorkerConfig,
+    connections: &Connections,
     health: &Health,
     stop: &CancellationToken,
 ) -> Result<Result<(), StoreError>, Stopped> {
     let mut waits = session::waits();
     loop {
-        let mut connection =
-            match session::connect(&config.database, &health.postgres, stop, || health.reader_came_round()).await? {
-                Ok(connection) => connection,
-                Err(error) => return Ok(Err(error)),
-            };
+        let mut connection = match session::borrow(connections, stop, || health.reader_came_round()).await? {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(error)),
+        };
         let made = match connect::migrate(&mut connection).await {
             Ok(()) => months::ensure(&mut connection, &config.window, now()).await,
             Err(error) => Err(error),
         };
         match made {
-            Ok(()) => return Ok(Ok(())),
+            Ok(()) => {
+                connection.give_back();
+                return Ok(Ok(()));
+            }
             Err(error) if matches!(error.remedy(), Remedy::Halt | Remedy::Bisect) => return Ok(Err(error)),
             Err(error) => health.postgres.failed(&error),
         }

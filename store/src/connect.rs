@@ -1,6 +1,6 @@
 //! Connections, and the schema's migrations.
 //!
-//! A lane has a connection of its own and on any doubt drops it: a transaction of an unknown state is never reused.
+//! Whoever has a connection drops it on any doubt: a transaction of an unknown state is never reused.
 
 use std::str::FromStr;
 use std::time::Duration;

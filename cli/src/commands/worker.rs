@@ -69,6 +69,10 @@ pub struct WorkerArgs {
     /// How many payments all lanes together remember, so that their next events need no reading.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().remembered_payments_max)]
     remembered_payments_max: NonZeroUsize,
+    /// The most connections to Postgres for all lanes together: a lane has one while it works on a batch, and none while it
+    /// waits for records. max_connections of Postgres must have room for all workers.
+    #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", value_name = "N", default_value_t = Bounds::default().connections_max)]
+    connections_max: NonZeroUsize,
     /// How many lanes with a backlog work on a batch at the same time: about the cores that Postgres has for this worker,
     /// and one more. Lanes that keep up are not held back.
     #[arg(long, value_name = "N", default_value_t = Bounds::default().busy_lanes_max)]
@@ -196,6 +200,7 @@ fn config(args: WorkerArgs, connection: &Connection) -> anyhow::Result<WorkerCon
             batch_records_max: args.batch_records_max,
             buffer_bytes_max: args.buffer_mib_max << 20,
             remembered_payments_max: args.remembered_payments_max,
+            connections_max: args.connections_max,
             busy_lanes_max: args.busy_lanes_max,
             ..Bounds::default()
         },

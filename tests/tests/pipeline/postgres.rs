@@ -46,6 +46,31 @@ async fn while_postgres_is_away_a_worker_waits_says_so_once_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lanes_share_the_connections_that_there_are_and_one_is_enough_through_an_outage() {
+    let _turn = heavy().await;
+    let pipeline = Pipeline::new("pg-pool").await;
+    let proxy = Proxy::to(pipeline.stack.postgres_address()).await;
+    let url = proxy.url(&pipeline.name);
+    pipeline.publish(four_streams(74, 8_000)).await;
+    let plan = pipeline.worker().set("DATABASE_URL", &url);
+    let mut worker = plan.with(&["--batch-records-max", "20", "--connections-max", "1", "--watchdog", "10s"]).start();
+    pipeline.consumed(800, SOON).await;
+    proxy.set(Link::Cut);
+    worker.says("Postgres is away", SOON).await;
+    proxy.set(Link::Up);
+    worker.says("Postgres is back", SOON).await;
+    proxy.lose(Loss::Reply, 2);
+    pipeline.drained(DRAIN_WITHIN).await;
+    let held = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name LIKE 'millrace worker %'";
+    assert_eq!(pipeline.ledger.number(held).await, 1, "four lanes, one connection");
+    worker.assert_running();
+    assert_eq!(worker.times_said("Postgres is away"), 1, "{}", worker.said());
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_reply_is_lost_is_found_out_and_applied_once() {
     let _turn = heavy().await;
     let pipeline = Pipeline::new("pg-commit").await;
