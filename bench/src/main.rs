@@ -8,6 +8,7 @@ mod checking;
 mod commits;
 mod compare;
 mod contender;
+mod curves;
 mod latency;
 mod machine;
 mod options;
@@ -27,7 +28,7 @@ mod window;
 mod workload;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -128,15 +129,21 @@ async fn finish(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<u8> {
     results.took_seconds = bench.progress.elapsed().as_secs_f64();
     results.machine = machine;
     results.bars = bars::of(results);
-    let directory = args.out.clone().unwrap_or_else(|| repository().join("bench"));
     // Before it is written over: HEAD may be this very file.
     let committed = machine::committed(COMMITTED).and_then(|text| serde_json::from_str::<Results>(&text).ok());
-    write(results, &directory)?;
+    let curve = curves::file_of(&args.parts()).filter(|_| args.out.is_none());
+    let written = match curve {
+        Some(file) => write_curve(results, &repository().join(file))?,
+        None => {
+            curves::fill_in(&mut results.bars, &curves::kept(&repository())?);
+            write(results, &args.out.clone().unwrap_or_else(|| repository().join("bench")))?
+        }
+    };
     match args.output {
         Format::Json => print(&serde_json::to_string_pretty(results)?)?,
         Format::Text => {
             print(&show::bars(&results.bars))?;
-            print(&format!("written: {}", directory.join("BENCHMARKS.md").display()))?;
+            print(&format!("written: {}", written.display()))?;
             if let Some(old) = committed {
                 print(&compare::text(&old, &compare::compare(&old, results)))?;
             }
@@ -148,15 +155,27 @@ async fn finish(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<u8> {
     Ok(u8::from(!results.wrong.is_empty()))
 }
 
-fn write(results: &Results, directory: &Path) -> anyhow::Result<()> {
+/// Writes all that is kept of a run; gives the page.
+fn write(results: &Results, directory: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     let plots = plots::draw(results, &directory.join("plots"))?;
-    let json = serde_json::to_string_pretty(results)? + "\n";
-    for (name, text) in [("results.json", json), ("BENCHMARKS.md", report::page(results, &plots))] {
-        let path = directory.join(name);
-        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    write_json(results, &directory.join("results.json"))?;
+    let page = directory.join("BENCHMARKS.md");
+    std::fs::write(&page, report::page(results, &plots)).with_context(|| page.display().to_string())?;
+    Ok(page)
+}
+
+fn write_curve(results: &Results, file: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     }
-    Ok(())
+    write_json(results, file)?;
+    Ok(file.to_owned())
+}
+
+fn write_json(results: &Results, file: &Path) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(results)? + "\n";
+    std::fs::write(file, json).with_context(|| file.display().to_string())
 }
 
 fn compare_files(old: &Path, new: &Path, output: Format) -> anyhow::Result<u8> {

@@ -81,7 +81,8 @@ pub struct RunArgs {
     /// Rows that `full-tables` puts into the tables beforehand
     #[arg(long, value_name = "N", default_value_t = 50_000_000)]
     pub full_rows: u64,
-    /// Where to write BENCHMARKS.md, results.json and plots/ [default: bench/]
+    /// Where to write BENCHMARKS.md, results.json and plots/ [default: bench/; a run of nothing but curves writes one file,
+    /// bench/curves/PARTS.json, from which later runs take the bars that they do not measure]
     #[arg(long, value_name = "DIRECTORY")]
     pub out: Option<PathBuf>,
     /// The form of the result on stdout; json is what results.json holds
@@ -114,6 +115,18 @@ pub enum Part {
     SecondWorker,
     /// Tables that hold 50 million events already, against empty ones
     FullTables,
+}
+
+impl Part {
+    /// Whether it is measured by itself, and kept for the bars of other runs.
+    pub fn is_curve(self) -> bool {
+        !matches!(self, Part::CatchUp | Part::Workloads | Part::Latency | Part::Publish)
+    }
+
+    /// Its name on the command line.
+    pub fn shown(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 /// A peer.
@@ -151,8 +164,7 @@ impl RunArgs {
     /// The form by name.
     pub fn form(&self) -> String {
         let form = if self.long { "long" } else { "short" };
-        let names: Vec<String> =
-            self.only.iter().filter_map(|part| Some(part.to_possible_value()?.get_name().to_owned())).collect();
+        let names: Vec<String> = self.only.iter().map(|part| part.shown()).collect();
         if names.is_empty() { form.to_owned() } else { format!("{form}: {}", names.join(", ")) }
     }
 

@@ -1,7 +1,7 @@
 //! `BENCHMARKS.md`: what was measured, as a page for people. It is written by the bench and never by hand.
 
 use crate::plots::Plot;
-use crate::results::{Bar, Machine, Measurement, Results, Spread, figure};
+use crate::results::{Bar, Machine, Measurement, Results, Source, Spread, figure};
 use crate::show;
 
 /// The whole page.
@@ -58,6 +58,12 @@ fn bars(bars: &[Bar]) -> String {
             Some(false) => "**no**",
             None => "not measured",
         };
+        // The page stands in bench/, and the path is that within the repository.
+        let elsewhere = |source: &Source| {
+            let file = source.file.trim_start_matches("bench/");
+            format!(", by [another run]({file}) of {}", source.commit)
+        };
+        let held = format!("{held}{}", bar.source.as_ref().map_or(String::new(), elsewhere));
         let figure = bar.figure.map_or("-".to_owned(), show::short);
         out += &format!("| {} | {sign} {} | {figure} | {held} |\n", bar.statement, show::short(bar.target));
     }

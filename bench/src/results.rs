@@ -140,6 +140,20 @@ pub struct Bar {
     pub measured: bool,
     /// Whether it is as wanted; null where it was not measured.
     pub held: Option<bool>,
+    /// The earlier run that the figure is of, where this one did not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// An earlier run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// Its results, as a path within the repository.
+    pub file: String,
+    /// Its commit.
+    pub commit: String,
+    /// RFC 3339, UTC.
+    pub date: String,
 }
 
 impl Results {

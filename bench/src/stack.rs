@@ -125,6 +125,15 @@ impl Stack {
         Ok(name)
     }
 
+    /// Makes a database as another one stands, to which nobody is connected.
+    pub async fn copy_database(&self, template: &str) -> anyhow::Result<String> {
+        let name = self.new_name();
+        self.made().databases.push(name.clone());
+        let statement = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        self.administer().await?.execute(sqlx::AssertSqlSafe(statement)).await?;
+        Ok(name)
+    }
+
     /// Drops a database.
     pub async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
         scratch::drop_database(&mut self.administer().await?, name).await?;

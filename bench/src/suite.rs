@@ -1,7 +1,8 @@
 //! The order of things: which contender has its turn when, and where its figures go.
 //!
 //! In a round every contender has one turn, and there are at least three rounds: what disturbs the machine for a
-//! while disturbs all of them.
+//! while disturbs all of them. Every second round goes backwards, so that what one leaves behind (brokers that are warm
+//! by now, a disk that still writes) is not always the same one's gain or loss.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -130,21 +131,27 @@ impl Bench {
     pub async fn backlog(&mut self, kind: Kind, partitions: u32, events: u64) -> anyhow::Result<Backlog> {
         let topic = self.stack.make_topic(partitions).await?;
         let bar = self.progress.bar(&format!("publishing {events} events: {}", kind.name()), events);
-        let workload = kind.stream(events, now_ms()?)?;
+        let end_ms = now_ms()?;
+        let workload = kind.stream(events, end_ms)?;
         let (records, outcome) = sending::backlog(&self.stack.brokers, topic.as_str(), workload, &bar).await?;
-        Ok(Backlog { topic, records, outcome })
+        Ok(Backlog { topic, records, outcome, end_ms })
     }
 
-    /// Publishes charges and then all of them again.
-    pub async fn replay(&mut self, events: u64) -> anyhow::Result<Backlog> {
-        let topic = self.stack.make_topic(PARTITIONS).await?;
-        let bar = self.progress.bar(&format!("publishing {events} events twice"), events * 2);
-        let end_ms = now_ms()?;
-        let stream = || Kind::Charges.stream(events, end_ms);
-        let (first, mut outcome) = sending::backlog(&self.stack.brokers, topic.as_str(), stream()?, &bar).await?;
-        let (second, _) = sending::backlog(&self.stack.brokers, topic.as_str(), stream()?, &bar).await?;
-        outcome.duplicates += second;
-        Ok(Backlog { topic, records: first + second, outcome })
+    /// Charges that a ledger has applied, and the same once more: the second time is the backlog, and the ledger is what
+    /// each run begins with.
+    async fn replay(&mut self, events: u64) -> anyhow::Result<(Backlog, Setup)> {
+        let mut backlog = self.backlog(Kind::Charges, PARTITIONS, events).await?;
+        let bar = self.progress.bar("applying what will be replayed", events);
+        let first = millrace::run(&self.stack, &backlog, &Setup::default(), &Into::Kept, &bar).await?;
+        drop(bar);
+        if !first.problems.is_empty() {
+            self.wrong(format!("the first half of {REPLAY}: {}", first.problems.join("; ")));
+        }
+        let bar = self.progress.bar(&format!("publishing {events} events again"), events);
+        let again = Kind::Charges.stream(events, backlog.end_ms)?;
+        let (records, _) = sending::backlog(&self.stack.brokers, backlog.topic.as_str(), again, &bar).await?;
+        backlog.outcome.duplicates += records;
+        Ok((Backlog { records, ..backlog }, Setup { template: Some(first.database), ..Setup::default() }))
     }
 
     /// Gives each its turn, round by round.
@@ -157,7 +164,11 @@ impl Bench {
     }
 
     async fn round(&mut self, turns: &[Turn], round: u32, left_out: &mut LeftOut) -> anyhow::Result<()> {
-        for turn in turns.iter().filter(|turn| round <= turn.rounds) {
+        let mut order: Vec<&Turn> = turns.iter().filter(|turn| round <= turn.rounds).collect();
+        if round.is_multiple_of(2) {
+            order.reverse();
+        }
+        for turn in order {
             let who = turn.contender.name();
             if left_out.contains(&(turn.scenario.clone(), turn.parameter, who.clone())) {
                 continue;
@@ -184,12 +195,13 @@ impl Bench {
         let (stack, backlog) = (&self.stack, &*turn.backlog);
         let figures = match &turn.contender {
             Contender::Millrace(_, setup) => {
-                let run = millrace::run(stack, backlog, setup, &self.destination(turn), &bar).await?;
+                let run = millrace::run(stack, backlog, setup, &Into::Fresh, &bar).await?;
                 drop(bar);
-                return self.judged(turn, round, run).await;
+                self.judged(turn, round, &run);
+                return Ok(());
             }
             Contender::Copy(connections) => {
-                let rows = self.rows.clone().context("the floor is measured after the pipeline")?;
+                let rows = self.rows.clone().context("the floor has its rows from the warm-up")?;
                 copy::run(stack, &rows, *connections, &bar).await?
             }
             Contender::Consume(way) => consume::run(stack, backlog, *way).await?,
@@ -208,25 +220,25 @@ impl Bench {
         Ok(())
     }
 
-    /// The first run over charges stays until its rows are read back, for the floor.
-    fn destination(&self, turn: &Turn) -> Into {
-        let is_first = self.rows.is_none() && turn.scenario == Kind::Charges.name() && turn.parameter.is_none();
-        if is_first { Into::Kept } else { Into::Fresh }
+    /// A run that is audited and does not count: brokers and Postgres may be cold. The floor writes its rows.
+    async fn warm_up(&mut self, backlog: &Backlog) -> anyhow::Result<()> {
+        let bar = self.progress.bar("warming up", backlog.records);
+        let run = millrace::run(&self.stack, backlog, &Setup::default(), &Into::Kept, &bar).await.context("warm-up")?;
+        drop(bar);
+        if !run.problems.is_empty() {
+            self.wrong(format!("warm-up: {}", run.problems.join("; ")));
+        }
+        let mut session = self.stack.connect(&run.database).await?;
+        self.rows = Some(Arc::new(copy::Rows::read(&mut session).await?));
+        drop(session);
+        self.stack.drop_database(&run.database).await
     }
 
-    async fn judged(&mut self, turn: &Turn, round: u32, run: millrace::Run) -> anyhow::Result<()> {
-        let is_kept = self.destination(turn) == Into::Kept;
+    fn judged(&mut self, turn: &Turn, round: u32, run: &millrace::Run) {
         self.record(turn, round, &run.figures);
         if !run.problems.is_empty() {
             self.wrong(format!("{}, round {round}: {}", turn.scenario, run.problems.join("; ")));
         }
-        if is_kept {
-            let mut session = self.stack.connect(&run.database).await?;
-            self.rows = Some(Arc::new(copy::Rows::read(&mut session).await?));
-            drop(session);
-            self.stack.drop_database(&run.database).await?;
-        }
-        Ok(())
     }
 
     fn record(&mut self, turn: &Turn, round: u32, figures: &Figures) {
@@ -314,12 +326,13 @@ pub async fn compare(bench: &mut Bench, wanted: Wanted) -> anyhow::Result<()> {
 /// Single charges, for everyone.
 async fn charges(bench: &mut Bench, debezium_elsewhere: bool) -> anyhow::Result<Vec<Turn>> {
     let backlog = Arc::new(bench.backlog(Kind::Charges, PARTITIONS, bench.asked.events).await?);
+    bench.warm_up(&backlog).await?;
     let mut field = vec![Contender::millrace()];
-    field.extend(others(bench, debezium_elsewhere));
     if let Some(binary) = std::env::var_os("MILLRACE_BENCH_UNGUARDED") {
         let setup = Setup { unguarded: Some(PathBuf::from(binary)), ..Setup::default() };
         field.push(Contender::Millrace(UNGUARDED, setup));
     }
+    field.extend(others(bench, debezium_elsewhere));
     let asked = &bench.asked;
     let turn = |contender: Contender| Turn {
         scenario: Kind::Charges.name().to_owned(),
@@ -335,25 +348,25 @@ async fn charges(bench: &mut Bench, debezium_elsewhere: bool) -> anyhow::Result<
 async fn streams(bench: &mut Bench) -> anyhow::Result<Vec<Turn>> {
     let (long, rounds) = (bench.asked.long, bench.asked.rounds);
     let events = if long { bench.asked.events } else { bench.asked.events / STREAMS_SHORTER };
-    let mut backlogs = vec![(BASE, bench.backlog(Kind::Charges, PARTITIONS, events).await?)];
+    let mut streams = vec![(BASE, bench.backlog(Kind::Charges, PARTITIONS, events).await?, Setup::default())];
     for kind in [Kind::Duplicates, Kind::Bad, Kind::LifeCycles, Kind::InOrder, Kind::OutOfOrder] {
-        backlogs.push((kind.name(), bench.backlog(kind, PARTITIONS, events).await?));
+        streams.push((kind.name(), bench.backlog(kind, PARTITIONS, events).await?, Setup::default()));
     }
-    backlogs.push((REPLAY, bench.replay(events).await?));
-    let turn = |(scenario, backlog): (&str, Backlog)| Turn {
+    let (again, setup) = bench.replay(events).await?;
+    streams.push((REPLAY, again, setup));
+    let turn = |(scenario, backlog, setup): (&str, Backlog, Setup)| Turn {
         scenario: scenario.to_owned(),
         parameter: None,
         backlog: Arc::new(backlog),
-        contender: Contender::millrace(),
+        contender: Contender::Millrace("millrace", setup),
         rounds,
     };
-    Ok(backlogs.into_iter().map(turn).collect())
+    Ok(streams.into_iter().map(turn).collect())
 }
 
 /// Charges, as what the other streams are held against.
 pub const BASE: &str = "charges, as the base of other streams";
-/// The scenario of a stream that is published twice; the rate is that of both halves together, for lanes reach the second
-/// half one after the other.
+/// The scenario of a stream that is published twice: only the second time is measured.
 pub const REPLAY: &str = "charges, replayed whole";
 /// The build that shows what exactly once costs.
 pub const UNGUARDED: &str = "millrace, without fence, proof rows and duplicate checks";

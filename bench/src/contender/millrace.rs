@@ -28,12 +28,14 @@ pub struct Setup {
     pub joins_at: Option<f64>,
     /// Another build of the worker, without fence, proof rows and duplicate checks. Its result is not audited.
     pub unguarded: Option<PathBuf>,
+    /// A database of which each run gets a copy, and goes on from there; an empty one otherwise.
+    pub template: Option<String>,
 }
 
 /// Where it writes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Into {
-    /// A database of its own, dropped afterwards.
+    /// A database of its own, which is dropped afterwards.
     Fresh,
     /// A database of its own, which stays.
     Kept,
@@ -53,13 +55,15 @@ pub struct Run {
 
 /// One run over a backlog.
 pub async fn run(stack: &Stack, backlog: &Backlog, setup: &Setup, into: &Into, bar: &Bar) -> anyhow::Result<Run> {
-    let database = match into {
-        Into::Standing(database) => database.clone(),
-        Into::Fresh | Into::Kept => stack.make_database().await?,
+    let database = match (into, &setup.template) {
+        (Into::Standing(database), _) => database.clone(),
+        (Into::Fresh | Into::Kept, Some(template)) => stack.copy_database(template).await?,
+        (Into::Fresh | Into::Kept, None) => stack.make_database().await?,
     };
     stack.settle().await?;
     let mut session = stack.connect(&database).await?;
-    let (base, began) = standing(&mut session, into).await?;
+    let has_rows = matches!(into, Into::Standing(_)) || setup.template.is_some();
+    let (base, began) = standing(&mut session, has_rows).await?;
     let target = base + i64::try_from(backlog.records)?;
     let mut figures = drive(stack, backlog, setup, &database, &mut session, (base, target), bar).await?;
     let mut commits = match setup.unguarded {
@@ -81,12 +85,12 @@ pub async fn run(stack: &Stack, backlog: &Backlog, setup: &Setup, into: &Into, b
 }
 
 /// How many records are accounted for already, and the database's time.
-async fn standing(session: &mut PgConnection, into: &Into) -> anyhow::Result<(i64, f64)> {
+async fn standing(session: &mut PgConnection, has_rows: bool) -> anyhow::Result<(i64, f64)> {
     let now =
         sqlx::query_scalar("SELECT extract(epoch FROM clock_timestamp())::float8").fetch_one(&mut *session).await?;
-    let done = match into {
-        Into::Fresh | Into::Kept => 0,
-        Into::Standing(_) => {
+    let done = match has_rows {
+        false => 0,
+        true => {
             sqlx::query_scalar("SELECT coalesce(sum(next_offset - start_offset), 0)::bigint FROM millrace.lanes")
                 .fetch_one(session)
                 .await?
