@@ -8,7 +8,7 @@ use crate::workload::Kind;
 use crate::{latency, publishing, scaling};
 
 /// Who it is about.
-const MILLRACE: &str = "millrace";
+pub const MILLRACE: &str = "millrace";
 const LIMIT_MIB: f64 = 256.0;
 
 /// Every bar, by what was measured.

@@ -17,6 +17,7 @@ use millrace_wire::json;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::bars::MILLRACE;
 use crate::process::{Plan, Process};
 use crate::procfs;
 use crate::results::{Figures, Place, figure};
@@ -30,6 +31,8 @@ use crate::workload::charges::{Flaw, Maker};
 pub const CALLERS: [usize; 3] = [1, 10, 1_000];
 /// The floor's name.
 pub const RAW: &str = "floor: raw librdkafka";
+/// Each is first as often as last, so that what becomes warm or slow within a round is held against neither.
+const TURNS: [&str; 4] = [MILLRACE, RAW, RAW, MILLRACE];
 /// The scenario of a file.
 pub const FILE: &str = "publishing a file";
 
@@ -51,27 +54,25 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let (events, records) = (Arc::new(events), Arc::new(records));
     let lines = if bench.asked.long { bench.asked.events } else { bench.asked.events / 3 };
     let file = write_file(&bench.stack.logs, usize::try_from(lines)?)?;
-    let time = if bench.asked.long { Duration::from_secs(5) } else { Duration::from_secs(1) };
+    let time = if bench.asked.long { Duration::from_secs(3) } else { Duration::from_millis(500) };
     for round in 1..=bench.asked.rounds {
         for callers in CALLERS {
             let scenario = scenario(callers);
-            let place = |contender| Place { scenario: &scenario, contender, parameter: None };
-            // Who is first changes with each round: a machine that slows down is held against neither.
-            for second in [false, true] {
-                if second == round.is_multiple_of(2) {
-                    let (ours, sent) = product(&bench.stack, &topic, &events, callers, time).await?;
-                    bench.found(place("millrace"), sent, round, &ours);
-                } else {
-                    let (raw, sent) = raw(&bench.stack, &topic, &records, callers, time).await?;
-                    bench.found(place(RAW), sent, round, &raw);
-                }
+            for who in TURNS {
+                let (figures, sent) = match who {
+                    MILLRACE => product(&bench.stack, &topic, &events, callers, time).await?,
+                    _ => raw(&bench.stack, &topic, &records, callers, time).await?,
+                };
+                bench.found(Place { scenario: &scenario, contender: who, parameter: None }, sent, round, &figures);
             }
         }
-        let place = |contender| Place { scenario: FILE, contender, parameter: None };
-        let ours = publish_file(&bench.stack, &topic, &file, lines).await?;
-        bench.found(place("millrace"), lines, round, &ours);
-        let raw = raw_file(&bench.stack, &topic, &records, lines).await?;
-        bench.found(place(RAW), lines, round, &raw);
+        for who in TURNS {
+            let figures = match who {
+                MILLRACE => publish_file(&bench.stack, &topic, &file, lines).await?,
+                _ => raw_file(&bench.stack, &topic, &records, lines).await?,
+            };
+            bench.found(Place { scenario: FILE, contender: who, parameter: None }, lines, round, &figures);
+        }
     }
     bench.stack.delete_topic(&topic).await
 }

@@ -54,6 +54,12 @@ pub enum ConnectError {
         /// The addresses.
         brokers: String,
     },
+    /// This build is broken: events would not be what their schema says.
+    #[error(
+        "this build does not write events as schemas/payment_event/1.avsc describes them: it was built from a schema \
+         that was changed without its writer, and publishes nothing"
+    )]
+    WriterDiffers,
     /// librdkafka cannot make a producer of the settings.
     #[error("librdkafka refuses the settings: {0}")]
     Client(String),
@@ -107,6 +113,10 @@ pub(crate) fn find_topic(client: &ThreadedProducer<Callbacks>, config: &Producer
         if let Some(replication_factor) = replication_factor(&metadata, &config.topic) {
             // Known from the answer before: this does not ask again.
             let cluster_id = client.client().fetch_cluster_id(TOPIC_ASKED_EVERY);
+            // librdkafka leaves the brokers that it was given for those that the first answer names, and finds none to ask
+            // for its producer id: it would wait for half a second, and with it the first record. A second answer makes it
+            // ask at once. That there is none is no reason to refuse.
+            let _ = client.client().fetch_metadata(Some(&config.topic), left);
             return Ok(Found { replication_factor, cluster_id });
         }
         if began.elapsed() >= TOPIC_APPEARS_WITHIN {

@@ -61,6 +61,9 @@ impl Producer {
     /// Warns in the log of a topic that would lose accepted events with a single broker.
     pub async fn connect(config: ProducerConfig) -> Result<Producer, ConnectError> {
         config.check()?;
+        if !avro::writes_by_the_schema() {
+            return Err(ConnectError::WriterDiffers);
+        }
         let callbacks = Callbacks::new(&config.topic, config.delivery_timeout);
         let client: ThreadedProducer<Callbacks> = config
             .native_producer()
@@ -97,7 +100,7 @@ impl Producer {
         self.hand_over(Some(event.event_id), Some(key), Some(&value), || {
             let mut native = OwnedHeaders::new_with_capacity(8);
             for (name, text) in &headers::of(event) {
-                native = native.insert(Header { key: name, value: Some(text) });
+                native = native.insert(Header { key: name, value: Some(&**text) });
             }
             match traceparent {
                 Some(text) if headers::is_traceparent(text) => {

@@ -2,6 +2,8 @@
 //!
 //! The body is the truth. Headers may be missing; one that contradicts the body is a refusal.
 
+use std::borrow::Cow;
+
 use millrace_domain::event::Event;
 use millrace_domain::ids::Micros;
 use millrace_domain::reason::Rejection;
@@ -32,18 +34,17 @@ pub const DEAD_LETTER: &str = "millrace_dead_letter";
 /// The headers that belong to an event, in the order in which they are written.
 ///
 /// `ce_time` is left out for a year that RFC 3339 cannot tell.
-pub fn of(event: &Event) -> Vec<(&'static str, String)> {
-    let mut headers = vec![
-        (CE_SPECVERSION, "1.0".into()),
-        (CE_ID, event.event_id.to_string()),
+pub fn of(event: &Event) -> Vec<(&'static str, Cow<'_, str>)> {
+    let mut headers = Vec::with_capacity(7);
+    headers.extend([
+        (CE_SPECVERSION, Cow::Borrowed("1.0")),
+        (CE_ID, event.event_id.to_string().into()),
         (CE_TYPE, event.event_type.as_str().into()),
         (CE_SOURCE, event.source.as_ref().into()),
-        (CE_SUBJECT, event.payment_id.to_string()),
+        (CE_SUBJECT, event.payment_id.to_string().into()),
         (CONTENT_TYPE, "application/avro".into()),
-    ];
-    if let Some(time) = json::rfc3339(event.occurred_at) {
-        headers.push((CE_TIME, time));
-    }
+    ]);
+    headers.extend(json::rfc3339(event.occurred_at).map(|time| (CE_TIME, time.into())));
     headers
 }
 

@@ -38,7 +38,7 @@ fn the_headers_that_are_written_with_an_event_agree_with_it() {
     let names: Vec<&str> = written.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject", "content-type", "ce_time"]);
     let read: Vec<(&str, Option<&[u8]>)> = written.iter().map(|(n, v)| (*n, Some(v.as_bytes()))).collect();
-    assert_eq!(decode(Some(b"u-82913"), &read), Ok(event));
+    assert_eq!(decode(Some(b"u-82913"), &read), Ok(event.clone()));
     for (absent, name) in names.iter().enumerate() {
         let mut fewer = read.clone();
         fewer.remove(absent);

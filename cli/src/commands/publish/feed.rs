@@ -2,8 +2,10 @@
 //!
 //! The results are awaited elsewhere (`settle`): here only what never gets into the queue ends the run.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use millrace_producer::{Cause, Delivery, Producer, PublishError};
 use tokio::sync::{mpsc, watch};
 
@@ -148,10 +150,15 @@ impl Feed<'_> {
             }
             behind = planned.elapsed();
         }
-        let taken = tokio::select! {
-            biased;
-            () = stopped(&mut self.stop) => return Ok(Some(Fed::Stopped)),
-            taken = enqueue(self.producer, &record) => taken,
+        let mut enqueuing = pin!(enqueue(self.producer, &record));
+        let taken = match enqueuing.as_mut().now_or_never() {
+            Some(taken) => taken,
+            // The queue is full.
+            None => tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => return Ok(Some(Fed::Stopped)),
+                taken = enqueuing => taken,
+            },
         };
         match taken {
             Ok(delivery) => {

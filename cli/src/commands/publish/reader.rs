@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::lines::{Line, Lines, Mark};
 use super::record::{self, Record};
 
-const BATCH_LINES_MAX: usize = 256;
+const BATCH_LINES_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCHES_MAX: usize = 8;
 

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use millrace_producer::{Cause, Delivery, Producer, PublishError};
+use futures_util::FutureExt;
+use millrace_producer::{Accepted, Cause, Delivery, Producer, PublishError};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, timeout_at};
+use tokio::time::MissedTickBehavior;
 
 use super::acks::Acks;
 use super::checkpoint::Checkpoint;
@@ -23,6 +24,9 @@ const RESULTS_AFTER_STOP: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(5);
 /// How many results may be open; the producer's own queue is the smaller bound.
 pub const STEPS_MAX: usize = 65_536;
+
+/// So many results are entered before anything else is looked at.
+const AT_ONCE_MAX: usize = 256;
 
 /// The checkpoint as it grows.
 pub struct Keeper {
@@ -126,34 +130,43 @@ impl Settle<'_> {
         (self.acks, self.keeper, self.trouble)
     }
 
-    /// Enters one step. May be dropped at any time: what is awaited stays in `waiting`.
+    /// Enters what is known by now, or else waits for one result. May be dropped at any time: what is awaited stays in
+    /// `waiting`.
     async fn next(&mut self) -> bool {
         if self.waiting.is_none() {
             match self.steps.recv().await {
                 None => return false,
-                Some(Step::Skipped { mark, skipped_bytes }) => self.acks.skip(mark, skipped_bytes),
-                Some(Step::Passed { mark }) => self.acks.pass(mark),
-                Some(Step::Sent { mark, delivery, behind }) => {
-                    self.waiting = Some(Waiting { mark, delivery, behind, since: Instant::now(), told: false });
-                }
+                Some(step) => self.begin(step),
             }
         }
-        let Some(waiting) = &mut self.waiting else { return true };
-        let result = match self.trouble {
-            // The run is ending, and what is under way has until then.
-            Some(_) => Ok((&mut waiting.delivery).await),
-            None => timeout_at((waiting.since + self.timeout).into(), &mut waiting.delivery).await,
-        };
-        let Ok(result) = result else {
-            // Still under way, and still acknowledged if that comes before the end.
-            let (event_id, topic) = (waiting.delivery.event_id(), self.producer.topic().into());
-            let error = PublishError { event_id, topic, cause: Cause::TimedOut { after: self.timeout } };
-            let line = waiting.mark.line;
-            self.not_accepted(line, error);
-            return true;
-        };
-        let (mark, behind, told) = (waiting.mark, waiting.behind, waiting.told);
-        self.waiting = None;
+        for _ in 0..AT_ONCE_MAX {
+            let Some(waiting) = &mut self.waiting else { return true };
+            let Some(result) = (&mut waiting.delivery).now_or_never() else { break };
+            self.settled(result);
+            match self.steps.try_recv() {
+                Ok(step) => self.begin(step),
+                Err(_) => return true,
+            }
+        }
+        if let Some(waiting) = &mut self.waiting {
+            let result = (&mut waiting.delivery).await;
+            self.settled(result);
+        }
+        true
+    }
+
+    fn begin(&mut self, step: Step) {
+        match step {
+            Step::Skipped { mark, skipped_bytes } => self.acks.skip(mark, skipped_bytes),
+            Step::Passed { mark } => self.acks.pass(mark),
+            Step::Sent { mark, delivery, behind } => {
+                self.waiting = Some(Waiting { mark, delivery, behind, since: Instant::now(), told: false });
+            }
+        }
+    }
+
+    fn settled(&mut self, result: Result<Accepted, PublishError>) {
+        let Some(Waiting { mark, behind, told, .. }) = self.waiting.take() else { return };
         match result {
             Ok(accepted) => {
                 if told {
@@ -166,7 +179,6 @@ impl Settle<'_> {
                 self.not_accepted(mark.line, error);
             }
         }
-        true
     }
 
     fn not_accepted(&mut self, line: u64, error: PublishError) {
@@ -177,6 +189,13 @@ impl Settle<'_> {
     fn look(&mut self) {
         self.progress.show(&self.acks);
         let Some(waiting) = &mut self.waiting else { return };
+        if waiting.since.elapsed() >= self.timeout && self.trouble.is_none() {
+            // Still under way, and still acknowledged if that comes before the end.
+            let (event_id, topic) = (waiting.delivery.event_id(), self.producer.topic().into());
+            let error = PublishError { event_id, topic, cause: Cause::TimedOut { after: self.timeout } };
+            let line = waiting.mark.line;
+            return self.not_accepted(line, error);
+        }
         if waiting.since.elapsed() < SLOW || waiting.told {
             return;
         }
