@@ -65,7 +65,7 @@ impl Default for Bounds {
         Bounds {
             batch_records_max: 4_000,
             batch_bytes_max: 8 << 20,
-            buffer_bytes_max: 40 << 20,
+            buffer_bytes_max: 64 << 20,
             fetched_kib_max: 2 << 10,
             remembered_payments_max: NonZeroUsize::new(24_576).expect("24576 is not 0"),
             connections_max: NonZeroUsize::new(16).expect("16 is not 0"),
@@ -99,6 +99,9 @@ impl WorkerConfig {
             .set("queued.max.messages.kbytes", self.bounds.fetched_kib_max.to_string())
             // The bound is looked at before a fetch and not behind it: the first answer for 64 partitions may hold the backlog.
             .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string())
+            // To pause a partition throws away what was fetched of it and not handed over. With the default of 1 MiB half of
+            // all that the brokers send is fetched again; a batch of the producer is never cut, however large.
+            .set("fetch.message.max.bytes", "262144")
             .set("socket.keepalive.enable", "true")
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set_log_level(RDKafkaLogLevel::Warning);

@@ -33,6 +33,7 @@ const WORKER: &[(&str, &str)] = &[
     ("queued.min.messages", "1000000"),
     ("queued.max.messages.kbytes", "2048"),
     ("fetch.max.bytes", "2097152"),
+    ("fetch.message.max.bytes", "262144"),
     ("socket.keepalive.enable", "true"),
     ("topic.metadata.refresh.interval.ms", "10000"),
 ];
