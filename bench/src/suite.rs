@@ -24,8 +24,8 @@ use crate::workload::Kind;
 
 /// The partitions of a topic where nothing else is said, as in topics.yaml.
 pub const PARTITIONS: u32 = 12;
-/// A row at a time is slow: it is given this many events at most, ten times as many in the long form.
-const ROW_AT_A_TIME_MAX: u64 = 2_000;
+/// A row at a time is slow: it is given this many events at most, twenty times as many in the long form.
+const ROW_AT_A_TIME_MAX: u64 = 1_000;
 
 /// In the short form other streams are shorter than the charges, by this factor: each run of them is audited.
 const STREAMS_SHORTER: u64 = 3;
@@ -209,7 +209,7 @@ impl Bench {
                 let most = match (mode, self.asked.long) {
                     (Mode::Batched, _) => backlog.records,
                     (Mode::Row, false) => ROW_AT_A_TIME_MAX,
-                    (Mode::Row, true) => ROW_AT_A_TIME_MAX * 10,
+                    (Mode::Row, true) => ROW_AT_A_TIME_MAX * 20,
                 };
                 plain::run(stack, backlog, *mode, most.min(backlog.records), &bar).await?
             }

@@ -18,8 +18,6 @@ use crate::stack::Stack;
 const ASK_EVERY: Duration = Duration::from_millis(150);
 /// A run without progress for this long has failed.
 const STUCK_AFTER: Duration = Duration::from_secs(90);
-/// From this share of the rows on they are counted and not only read off Postgres' statistics, which lag by a second.
-const COUNT_FROM: f64 = 0.8;
 
 /// How far a contender has come, as Postgres can say cheaply.
 #[derive(Clone, Debug)]
@@ -103,16 +101,14 @@ impl Watched<'_> {
     async fn last(&mut self, first: Snapshot, bar: &Bar) -> anyhow::Result<Snapshot> {
         let mut seen = first.done;
         let mut moved_at = Instant::now();
+        let mut size = None;
         loop {
-            let glanced = self.glance().await?.max(seen);
-            let quiet = moved_at.elapsed() > Duration::from_secs(1);
-            let asked_at = Instant::now();
-            let done = match glanced as f64 > self.target as f64 * COUNT_FROM || quiet {
+            // To count rows costs Postgres more than a batch does: they are counted once their table grows no more.
+            let size_before = std::mem::replace(&mut size, self.size().await?);
+            let done = match size.is_none() || size == size_before {
                 true => self.exact().await?,
-                false => glanced,
+                false => self.glance().await?.max(seen),
             };
-            // Counting must stay a small part of what Postgres does.
-            let pause = ASK_EVERY.max(asked_at.elapsed() * 9);
             if done > seen {
                 seen = done;
                 moved_at = Instant::now();
@@ -125,7 +121,7 @@ impl Watched<'_> {
             if moved_at.elapsed() > STUCK_AFTER {
                 bail!("it stands still at {seen} of {} for {} s", self.target, STUCK_AFTER.as_secs());
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(ASK_EVERY).await;
         }
     }
 
@@ -155,6 +151,18 @@ impl Watched<'_> {
             Gauge::Events => self.inserted("events\\_%").await,
             Gauge::Rows(table) => self.inserted(&table).await,
         }
+    }
+
+    /// The bytes of the tables whose rows would have to be counted; none where Postgres can tell cheaply what is done.
+    async fn size(&mut self) -> anyhow::Result<Option<i64>> {
+        let pattern = match &self.gauge {
+            Gauge::Lanes | Gauge::Batches => return Ok(None),
+            Gauge::Events => "events\\_%",
+            Gauge::Rows(table) => table,
+        };
+        let statement =
+            "SELECT coalesce(sum(pg_relation_size(relid)), 0)::bigint FROM pg_stat_user_tables WHERE relname LIKE $1";
+        Ok(Some(sqlx::query_scalar(statement).bind(pattern).fetch_one(&mut *self.session).await?))
     }
 
     /// Rows that Postgres' statistics know of, in the tables of this name.
