@@ -8,6 +8,7 @@ mod checking;
 mod commits;
 mod compare;
 mod contender;
+mod costs;
 mod curves;
 mod latency;
 mod machine;
@@ -112,6 +113,7 @@ async fn measure(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<()> {
             Part::Shapes => scaling::shapes(bench).await?,
             Part::SecondWorker => scaling::second_worker(bench).await?,
             Part::FullTables => scaling::full_tables(bench, args.full_rows).await?,
+            Part::Costs => costs::run(bench).await?,
         }
     }
     Ok(())

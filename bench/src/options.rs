@@ -115,6 +115,8 @@ pub enum Part {
     SecondWorker,
     /// Tables that hold 50 million events already, against empty ones
     FullTables,
+    /// What an event costs brokers, disk and WAL, for `millrace plan-capacity`
+    Costs,
 }
 
 impl Part {

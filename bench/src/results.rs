@@ -24,6 +24,9 @@ pub mod figure {
     pub const P99_MS: &str = "latency_p99_ms";
     pub const MAX_MS: &str = "latency_max_ms";
     pub const GAP_S: &str = "gap_s";
+    pub const CPU_BROKERS_PUBLISHING: &str = "cpu_brokers_publishing_s_per_million";
+    pub const KAFKA_BYTES: &str = "kafka_bytes_per_event";
+    pub const DISK_BYTES: &str = "disk_bytes_per_event";
 
     /// Each with what it means.
     pub const DEFINITIONS: &[(&str, &str)] = &[
@@ -39,6 +42,9 @@ pub mod figure {
         (P99_MS, "the same, 99 of 100"),
         (MAX_MS, "the same, all of them"),
         (GAP_S, "the longest time without a commit on a partition that stays with its worker"),
+        (CPU_BROKERS_PUBLISHING, "CPU seconds of the three brokers for a million events that are published in large batches"),
+        (KAFKA_BYTES, "bytes of one replica's log for each event: key, value and headers, compressed in large batches"),
+        (DISK_BYTES, "bytes of the ledger's tables and indexes for each event"),
     ];
 
     /// Whether a larger value is the better one.

@@ -41,6 +41,9 @@ pub fn head(name: &str) -> &str {
         figure::P99_MS => "p99 ms",
         figure::MAX_MS => "max ms",
         figure::GAP_S => "longest gap s",
+        figure::CPU_BROKERS_PUBLISHING => "CPU s/M, brokers, publishing",
+        figure::KAFKA_BYTES => "Kafka B/event",
+        figure::DISK_BYTES => "disk B/event",
         other => other,
     }
 }

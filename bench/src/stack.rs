@@ -188,6 +188,16 @@ impl Stack {
         Ok(ServerCpu { postgres: procfs::family_cpu_seconds(self.postmaster)?, brokers })
     }
 
+    /// Where the brokers keep their logs.
+    pub fn broker_directories(&self) -> anyhow::Result<Vec<String>> {
+        let directory = |pid: &u32| {
+            let config = configuration(*pid).context("a broker without a file of settings")?;
+            let line = config.lines().find_map(|line| line.strip_prefix("log.dirs="));
+            line.map(str::to_owned).context("a broker that does not say log.dirs")
+        };
+        self.broker_pids.iter().map(directory).collect()
+    }
+
     /// Whether the brokers run here, so that their CPU time is known.
     pub fn knows_brokers(&self) -> bool {
         !self.broker_pids.is_empty()
@@ -205,14 +215,14 @@ fn broker_pids(brokers: &str) -> Vec<u32> {
             config.contains(&format!("://{}\n", address.trim())) || config.contains(&format!("://{},", address.trim()))
         })
     };
-    let is_ours = |pid: &u32| {
-        let arguments = procfs::command_line(*pid);
-        arguments.iter().any(|argument| argument == "kafka.Kafka")
-            && arguments
-                .iter()
-                .rfind(|argument| argument.ends_with(".properties"))
-                .and_then(|path| std::fs::read_to_string(path).ok())
-                .is_some_and(|config| listens(&config))
-    };
+    let is_ours = |pid: &u32| configuration(*pid).is_some_and(|config| listens(&config));
     procfs::pids().into_iter().filter(is_ours).collect()
+}
+
+/// The settings of a broker; none for any other process.
+fn configuration(pid: u32) -> Option<String> {
+    let arguments = procfs::command_line(pid);
+    let path = arguments.iter().rfind(|argument| argument.ends_with(".properties"))?;
+    let is_broker = arguments.iter().any(|argument| argument == "kafka.Kafka");
+    is_broker.then(|| std::fs::read_to_string(path).ok())?
 }

@@ -63,7 +63,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
-            batch_records_max: 4_000,
+            batch_records_max: 2_500,
             batch_bytes_max: 8 << 20,
             buffer_bytes_max: 64 << 20,
             fetched_kib_max: 2 << 10,
