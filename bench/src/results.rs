@@ -42,7 +42,10 @@ pub mod figure {
         (P99_MS, "the same, 99 of 100"),
         (MAX_MS, "the same, all of them"),
         (GAP_S, "the longest time without a commit on a partition that stays with its worker"),
-        (CPU_BROKERS_PUBLISHING, "CPU seconds of the three brokers for a million events that are published in large batches"),
+        (
+            CPU_BROKERS_PUBLISHING,
+            "CPU seconds of the three brokers for a million events that are published in large batches",
+        ),
         (KAFKA_BYTES, "bytes of one replica's log for each event: key, value and headers, compressed in large batches"),
         (DISK_BYTES, "bytes of the ledger's tables and indexes for each event"),
     ];
