@@ -24,8 +24,6 @@ pub struct Backlog {
     pub records: u64,
     /// What a correct pipeline ends with.
     pub outcome: Outcome,
-    /// When its last event happened, in milliseconds since 1970: the same stream can be made again from that.
-    pub end_ms: i64,
 }
 
 /// Adds a pace to what else was measured.

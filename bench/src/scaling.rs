@@ -108,7 +108,7 @@ pub async fn second_worker(bench: &mut Bench) -> anyhow::Result<()> {
 pub async fn full_tables(bench: &mut Bench, rows: u64) -> anyhow::Result<()> {
     const SLICE: u64 = 5_000_000;
     let topic = bench.stack.make_topic(PARTITIONS).await?;
-    let mut ledger = Backlog { topic, records: 0, outcome: Default::default(), end_ms: now_ms()? };
+    let mut ledger = Backlog { topic, records: 0, outcome: Default::default() };
     let mut database = None;
     let mut slices = Vec::new();
     while slices.iter().sum::<u64>() < rows {
@@ -159,10 +159,9 @@ async fn one(bench: &mut Bench, name: &str, backlog: &Backlog, into: &Into, roun
 /// Publishes other charges behind those that the topic holds; gives them as a backlog of their own.
 async fn publish_more(bench: &mut Bench, ledger: &mut Backlog, events: u64, seed: u64) -> anyhow::Result<Backlog> {
     let bar = bench.progress.bar(&format!("publishing {events} more events"), events);
-    let end_ms = now_ms()?;
-    let workload = Kind::Charges.stream_of(seed, events, end_ms)?;
+    let workload = Kind::Charges.stream_of(seed, events, now_ms()?)?;
     let (records, outcome) = sending::backlog(&bench.stack.brokers, ledger.topic.as_str(), workload, &bar).await?;
-    let slice = Backlog { topic: ledger.topic.clone(), records, outcome, end_ms };
+    let slice = Backlog { topic: ledger.topic.clone(), records, outcome };
     ledger.records += records;
     workload::merge(&mut ledger.outcome, &slice.outcome);
     Ok(slice)

@@ -129,18 +129,29 @@ impl Bench {
 
     /// Publishes a backlog.
     pub async fn backlog(&mut self, kind: Kind, partitions: u32, events: u64) -> anyhow::Result<Backlog> {
+        self.backlog_until(kind, partitions, events, now_ms()?).await
+    }
+
+    /// The same with the moment of its last event, in milliseconds since 1970: from that the stream can be made again.
+    async fn backlog_until(
+        &mut self,
+        kind: Kind,
+        partitions: u32,
+        events: u64,
+        end_ms: i64,
+    ) -> anyhow::Result<Backlog> {
         let topic = self.stack.make_topic(partitions).await?;
         let bar = self.progress.bar(&format!("publishing {events} events: {}", kind.name()), events);
-        let end_ms = now_ms()?;
         let workload = kind.stream(events, end_ms)?;
         let (records, outcome) = sending::backlog(&self.stack.brokers, topic.as_str(), workload, &bar).await?;
-        Ok(Backlog { topic, records, outcome, end_ms })
+        Ok(Backlog { topic, records, outcome })
     }
 
     /// Charges that a ledger has applied, and the same once more: the second time is the backlog, and the ledger is what
     /// each run begins with.
     async fn replay(&mut self, events: u64) -> anyhow::Result<(Backlog, Setup)> {
-        let mut backlog = self.backlog(Kind::Charges, PARTITIONS, events).await?;
+        let end_ms = now_ms()?;
+        let mut backlog = self.backlog_until(Kind::Charges, PARTITIONS, events, end_ms).await?;
         let bar = self.progress.bar("applying what will be replayed", events);
         let first = millrace::run(&self.stack, &backlog, &Setup::default(), &Into::Kept, &bar).await?;
         drop(bar);
@@ -148,7 +159,7 @@ impl Bench {
             self.wrong(format!("the first half of {REPLAY}: {}", first.problems.join("; ")));
         }
         let bar = self.progress.bar(&format!("publishing {events} events again"), events);
-        let again = Kind::Charges.stream(events, backlog.end_ms)?;
+        let again = Kind::Charges.stream(events, end_ms)?;
         let (records, _) = sending::backlog(&self.stack.brokers, backlog.topic.as_str(), again, &bar).await?;
         backlog.outcome.duplicates += records;
         Ok((Backlog { records, ..backlog }, Setup { template: Some(first.database), ..Setup::default() }))

@@ -69,7 +69,7 @@ impl Claims {
             Ok(Err(error)) if error.remedy() == Remedy::Halt => Err(ClaimFailure::Never(error.to_string())),
             Ok(Err(error)) => {
                 if error.remedy() == Remedy::Reconnect {
-                    self.connections.postgres.failed(&error);
+                    self.connections.lost(None, &error);
                 }
                 Err(ClaimFailure::Later(error.to_string()))
             }

@@ -104,19 +104,19 @@ pub(crate) struct Found {
 /// Blocks until the cluster has answered or the time is over.
 pub(crate) fn find_topic(client: &ThreadedProducer<Callbacks>, config: &ProducerConfig) -> Result<Found, ConnectError> {
     let began = Instant::now();
+    let left = || config.connect_timeout.saturating_sub(began.elapsed()).max(TOPIC_ASKED_EVERY);
     loop {
-        let left = config.connect_timeout.saturating_sub(began.elapsed()).max(TOPIC_ASKED_EVERY);
         // All topics and not the one: asking for a topic by its name may create it.
         const ALL_TOPICS: Option<&str> = None;
         let metadata =
-            client.client().fetch_metadata(ALL_TOPICS, left).map_err(|error| unreachable(client, config, &error))?;
+            client.client().fetch_metadata(ALL_TOPICS, left()).map_err(|error| unreachable(client, config, &error))?;
         if let Some(replication_factor) = replication_factor(&metadata, &config.topic) {
             // Known from the answer before: this does not ask again.
             let cluster_id = client.client().fetch_cluster_id(TOPIC_ASKED_EVERY);
             // librdkafka leaves the brokers that it was given for those that the first answer names, and finds none to ask
             // for its producer id: it would wait for half a second, and with it the first record. A second answer makes it
             // ask at once. That there is none is no reason to refuse.
-            let _ = client.client().fetch_metadata(Some(&config.topic), left);
+            let _ = client.client().fetch_metadata(Some(&config.topic), left());
             return Ok(Found { replication_factor, cluster_id });
         }
         if began.elapsed() >= TOPIC_APPEARS_WITHIN {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_tests::kafka::Raw;
 use millrace_tests::proxy::{Link, Loss};
 use millrace_tests::stack::heavy;
 use millrace_tests::{Pipeline, Proxy, until};
@@ -11,13 +12,19 @@ use crate::load::four_streams;
 const DRAIN_WITHIN: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
 
+/// A pipeline with records to consume, a proxy before its Postgres, and the ledger's URL by that proxy.
+async fn behind_a_proxy(purpose: &str, records: Vec<Raw>) -> (Pipeline, Proxy, String) {
+    let pipeline = Pipeline::new(purpose).await;
+    let proxy = Proxy::to(pipeline.stack.postgres_address()).await;
+    let url = proxy.url(&pipeline.name);
+    pipeline.publish(records).await;
+    (pipeline, proxy, url)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_postgres_is_away_a_worker_waits_says_so_once_and_goes_on() {
     let _turn = heavy().await;
-    let pipeline = Pipeline::new("pg-away").await;
-    let proxy = Proxy::to(pipeline.stack.postgres_address()).await;
-    let url = proxy.url(&pipeline.name);
-    pipeline.publish(four_streams(71, 8_000)).await;
+    let (pipeline, proxy, url) = behind_a_proxy("pg-away", four_streams(71, 8_000)).await;
     let mut worker = pipeline.worker().set("DATABASE_URL", &url).with(&["--batch-records-max", "20"]).start();
     pipeline.consumed(800, SOON).await;
     proxy.set(Link::Cut);
@@ -48,10 +55,7 @@ async fn while_postgres_is_away_a_worker_waits_says_so_once_and_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lanes_share_the_connections_that_there_are_and_one_is_enough_through_an_outage() {
     let _turn = heavy().await;
-    let pipeline = Pipeline::new("pg-pool").await;
-    let proxy = Proxy::to(pipeline.stack.postgres_address()).await;
-    let url = proxy.url(&pipeline.name);
-    pipeline.publish(four_streams(74, 8_000)).await;
+    let (pipeline, proxy, url) = behind_a_proxy("pg-pool", four_streams(74, 8_000)).await;
     let plan = pipeline.worker().set("DATABASE_URL", &url);
     let mut worker = plan.with(&["--batch-records-max", "20", "--connections-max", "1", "--watchdog", "10s"]).start();
     pipeline.consumed(800, SOON).await;
@@ -73,10 +77,7 @@ async fn lanes_share_the_connections_that_there_are_and_one_is_enough_through_an
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_reply_is_lost_is_found_out_and_applied_once() {
     let _turn = heavy().await;
-    let pipeline = Pipeline::new("pg-commit").await;
-    let proxy = Proxy::to(pipeline.stack.postgres_address()).await;
-    let url = proxy.url(&pipeline.name);
-    pipeline.publish(four_streams(72, 8_000)).await;
+    let (pipeline, proxy, url) = behind_a_proxy("pg-commit", four_streams(72, 8_000)).await;
     let mut worker = pipeline.worker().set("DATABASE_URL", &url).with(&["--batch-records-max", "20"]).start();
     for (at, loss) in [(400, Loss::Reply), (1_500, Loss::Commit), (2_600, Loss::Reply), (4_000, Loss::Commit)] {
         pipeline.consumed(at, SOON).await;
@@ -93,14 +94,11 @@ async fn a_commit_whose_reply_is_lost_is_found_out_and_applied_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_that_hangs_on_a_silent_connection_ends_the_process_and_the_next_one_goes_on() {
     let _turn = heavy().await;
-    let pipeline = Pipeline::new("pg-silent").await;
-    let proxy = Proxy::to(pipeline.stack.postgres_address()).await;
-    let url = proxy.url(&pipeline.name);
+    let (pipeline, proxy, url) = behind_a_proxy("pg-silent", four_streams(73, 6_000)).await;
     let start = || {
         let plan = pipeline.worker().set("DATABASE_URL", &url);
         plan.with(&["--batch-records-max", "20", "--watchdog", "4s"]).start()
     };
-    pipeline.publish(four_streams(73, 6_000)).await;
     let mut hanging = start();
     pipeline.consumed(400, SOON).await;
     proxy.set(Link::Silent);
