@@ -9,7 +9,7 @@ use std::ptr;
 use std::time::Duration;
 
 use millrace_topics::spec::parse_text;
-use millrace_topics::{TopicName, TopicSpec};
+use millrace_topics::{TopicName, TopicSpec, partition_watermarks};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::bindings as rd;
 use rdkafka::client::DefaultClientContext;
@@ -164,8 +164,8 @@ impl Topic {
     /// First offset and high watermark of each partition.
     pub fn watermarks(&self) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
         let of = |partition| {
-            let marks = self.asking.fetch_watermarks(&self.name, partition, ANSWER_WITHIN)?;
-            Ok((partition, marks))
+            let marks = partition_watermarks(self.asking.client(), &self.name, partition, ANSWER_WITHIN)?;
+            Ok((partition, (marks.low, marks.high)))
         };
         (0..self.partitions).map(of).collect()
     }

@@ -42,7 +42,9 @@ pub mod plan;
 
 pub mod cluster;
 
-pub use cluster::{Applied, ApplyError, Cluster, ClusterError, apply, create_topic, delete_topic};
+pub use cluster::{
+    Applied, ApplyError, Cluster, ClusterError, apply, create_topic, delete_topic, partition_watermarks,
+};
 pub use durability::{Durability, MinInsyncReplicas, ReplicationFactor};
 pub use name::{Partitions, TopicName};
 pub use observed::{Broker, BrokerId, Observed, ObservedTopic, Watermarks};

@@ -1,13 +1,15 @@
 //! The cluster itself: the only part of this crate that talks to Kafka.
 //!
 //! Observing and applying each live in a file; here is the connection and what can go wrong with
-//! it. Retrying is left to the caller: an operator who runs a plan wants to know now.
+//! it. Retrying is left to the caller: an operator who runs a plan wants to know now. Only a partition
+//! whose leader moves is asked again, for that passes within a second or two.
 
 mod apply;
 mod connection;
 mod observe;
 
 pub use apply::{Applied, ApplyError, Outcome, TopicOutcome, apply, create_topic, delete_topic};
+pub use observe::partition_watermarks;
 
 use std::time::Duration;
 

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use backon::{BlockingRetryable, ConstantBuilder};
 use rdkafka::admin::{ConfigResource, ConfigSource, OwnedResourceSpecifier, ResourceSpecifier};
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::producer::Producer;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::{ANSWER_TIMEOUT, Cluster, ClusterError, admin_options};
 use crate::durability::{Durability, MinInsyncReplicas, ReplicationFactor};
@@ -169,15 +173,47 @@ impl Cluster {
         let (name, partitions) = (topic.as_str().to_owned(), placement.partitions);
         let answer = self.watched.blocking(move |client| {
             (0..i32::try_from(partitions).unwrap_or(i32::MAX))
-                .map(|partition| {
-                    let (low, high) = client.client().fetch_watermarks(&name, partition, ANSWER_TIMEOUT)?;
-                    Ok::<_, rdkafka::error::KafkaError>(Watermarks { partition, low, high })
-                })
+                .map(|partition| partition_watermarks(client.client(), &name, partition, ANSWER_TIMEOUT))
                 .collect()
         });
-        let answer: Result<Vec<Watermarks>, _> = answer.await;
+        let answer: KafkaResult<Vec<Watermarks>> = answer.await;
         answer.map_err(|error| self.request_error(format!("tell the offsets of {topic}"), error))
     }
+}
+
+/// Where a partition begins and ends now. May block for twice `within`.
+///
+/// librdkafka hands the refusal of a broker that leads the partition no more to its caller, and only
+/// then looks for the new leader: for as long as `within` the question is put again.
+pub fn partition_watermarks<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+    within: Duration,
+) -> KafkaResult<Watermarks> {
+    let ask = || client.fetch_watermarks(topic, partition, within);
+    let again = ConstantBuilder::new().with_delay(SPREAD_INTERVAL).with_max_times(usize::MAX);
+    let begun = Instant::now();
+    let answer = ask.retry(again).when(|error| is_leader_moving(error) && begun.elapsed() < within).call();
+    answer.map(|(low, high)| Watermarks { partition, low, high })
+}
+
+fn is_leader_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, OffsetNotAvailable, ReplicaNotAvailable,
+        UnknownLeaderEpoch,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            NotLeaderForPartition
+                | LeaderNotAvailable
+                | ReplicaNotAvailable
+                | OffsetNotAvailable
+                | FencedLeaderEpoch
+                | UnknownLeaderEpoch
+        )
+    )
 }
 
 fn layout(metadata: &Metadata) -> Layout {
