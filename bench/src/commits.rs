@@ -3,6 +3,8 @@
 //! The commit timestamps (`track_commit_timestamp`) are the same clock for every contender, and nobody has to be asked
 //! while the run goes on.
 
+use std::collections::HashSet;
+
 use anyhow::Context;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
@@ -84,10 +86,13 @@ pub fn pace_of_second_half(commits: &[Commit]) -> anyhow::Result<Pace> {
     pace(&commits[half.context("nothing was committed")?..])
 }
 
-/// The pace from the first commit at or after a moment on.
-pub fn pace_from(commits: &[Commit], moment: f64) -> anyhow::Result<Pace> {
-    let behind: Vec<Commit> = commits.iter().copied().filter(|commit| commit.at >= moment).collect();
-    pace(&behind)
+/// The pace once every lane has the owner that it keeps: from the last first commit of a claim on.
+pub fn pace_after_the_last_claim(commits: &[Commit]) -> anyhow::Result<Pace> {
+    let mut claims = HashSet::new();
+    let is_first = |commit: &Commit| commit.proof.is_some_and(|proof| claims.insert((proof.partition, proof.epoch)));
+    let firsts: Vec<bool> = commits.iter().map(is_first).collect();
+    let last = firsts.iter().rposition(|is_first| *is_first).context("nothing was committed")?;
+    pace(&commits[last..])
 }
 
 /// The longest time without a commit among the partitions whose epoch never changed, with both ends of the run left
@@ -129,6 +134,20 @@ mod tests {
         let commits = [commit(1.0, 10, 0, 0, 1), commit(5.0, 50, 0, 10, 1), commit(6.0, 40, 0, 60, 1)];
         let pace = pace_of_second_half(&commits).expect("a pace");
         assert_eq!(pace, Pace { per_second: 40.0, seconds: 1.0 });
+    }
+
+    #[test]
+    fn a_claim_that_wrote_nothing_does_not_begin_the_time() {
+        // Partition 1 moves to another worker; the claims at the very end, when workers are told to stop, leave no commit.
+        let commits = [
+            commit(10.0, 500, 0, 0, 1),
+            commit(10.5, 500, 1, 0, 2),
+            commit(11.0, 900, 1, 500, 3),
+            commit(12.0, 300, 0, 500, 1),
+        ];
+        let pace = pace_after_the_last_claim(&commits).expect("a pace");
+        assert_eq!(pace, Pace { per_second: 300.0, seconds: 1.0 });
+        assert!(pace_after_the_last_claim(&[]).is_err());
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(crate) struct LaneHandle {
 pub(crate) struct Lanes {
     pub(crate) running: BTreeMap<Partition, LaneHandle>,
     pub(crate) unclaimed: BTreeMap<Partition, Instant>,
+    /// When the group last gave or took partitions.
+    pub(crate) rebalanced_at: Option<Instant>,
 }
 
 /// The consumer's context: where Kafka's callbacks meet the lanes.
@@ -136,6 +138,7 @@ impl Group {
             }
         }
         self.begin(consumer, &mut lanes, claimed);
+        lanes.rebalanced_at = Some(Instant::now());
     }
 
     pub(crate) fn claim(
@@ -249,6 +252,7 @@ impl Group {
         if let Err(error) = consumer.incremental_unassign(&list) {
             tracing::error!(%error, "Kafka refuses to take the partitions back");
         }
+        lanes.rebalanced_at = Some(Instant::now());
         self.shares.among(lanes.running.len());
     }
 

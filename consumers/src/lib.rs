@@ -8,6 +8,7 @@ mod buffer;
 mod claims;
 pub mod config;
 mod connections;
+mod fetchers;
 pub mod flow;
 mod group;
 pub mod health;

@@ -16,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
+use crate::fetchers::{self, AWAKE_AFTER_REBALANCE};
 use crate::flow::backpressure::{Flow, Marks};
 use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, mirror};
 use crate::lane::{Command, LaneEnd};
@@ -232,7 +233,9 @@ impl Reader {
         let mut lanes = group.lanes();
         let share = group.config.bounds.buffer_bytes_max / lanes.running.len().max(1);
         let marks = Marks::of(share.max(LANE_BUFFER_BYTES_MIN));
+        let is_rebalancing = lanes.rebalanced_at.is_some_and(|at| at.elapsed() < AWAKE_AFTER_REBALANCE);
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        let mut wake = TopicPartitionList::new();
         let mut buffered_bytes = 0;
         for (partition, lane) in &mut lanes.running {
             let bytes = lane.buffer.buffered_bytes();
@@ -240,7 +243,11 @@ impl Reader {
             if lane.state.halted().is_some() {
                 continue;
             }
-            let list = match marks.judge(bytes, lane.paused) {
+            let flow = marks.judge(bytes, lane.paused);
+            if flow == Flow::Resume || is_rebalancing {
+                wake.add_partition(&group.config.topic, partition.0);
+            }
+            let list = match flow {
                 Flow::Keep => continue,
                 Flow::Pause => &mut pause,
                 Flow::Resume => &mut resume,
@@ -254,6 +261,7 @@ impl Reader {
         if let Err(error) = paused.and(resumed) {
             tracing::warn!(%error, "cannot pause or resume");
         }
+        fetchers::wake(&self.consumer, wake);
     }
 
     fn say_standby(&mut self) {

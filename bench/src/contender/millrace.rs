@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use millrace_topics::TopicName;
 use sqlx::postgres::PgConnection;
 
@@ -71,8 +70,8 @@ pub async fn run(stack: &Stack, backlog: &Backlog, setup: &Setup, into: &Into, b
         Some(_) => commits::of_rows(&mut session, "millrace.events").await?,
     };
     commits.retain(|commit| commit.at >= began);
-    figures = paced(figures, &commits, setup, &mut session).await?;
     drop(session);
+    figures = paced(figures, &commits, setup)?;
     let is_audited = setup.unguarded.is_none() && !matches!(into, Into::Standing(_));
     let problems = match is_audited {
         true => checking::problems(stack, backlog.topic.as_str(), &database, &backlog.outcome).await?,
@@ -129,25 +128,15 @@ async fn drive(
     Ok(figures)
 }
 
-async fn paced(
-    mut figures: Figures,
-    commits: &[Commit],
-    setup: &Setup,
-    session: &mut PgConnection,
-) -> anyhow::Result<Figures> {
+fn paced(mut figures: Figures, commits: &[Commit], setup: &Setup) -> anyhow::Result<Figures> {
     let pace = match setup.joins_at {
         None => commits::pace(commits)?,
         Some(_) => {
             if let Some(gap) = commits::longest_gap_of_those_that_stay(commits) {
                 figures.insert(figure::GAP_S, gap);
             }
-            // From the last claim on both workers have what they keep.
-            let claimed: f64 =
-                sqlx::query_scalar("SELECT max(extract(epoch FROM claimed_at))::float8 FROM millrace.lanes")
-                    .fetch_one(session)
-                    .await
-                    .context("when the lanes were claimed")?;
-            commits::pace_from(commits, claimed)?
+            // From there on both workers have what they keep.
+            commits::pace_after_the_last_claim(commits)?
         }
     };
     Ok(with_pace(figures, pace))
