@@ -70,6 +70,8 @@ async fn run(args: RunArgs) -> anyhow::Result<u8> {
     let stack = Stack::find().await?;
     let progress = Progress::new(args.output == Format::Json);
     let mut bench = Bench::new(stack, args.asked(), progress);
+    // Of what runs now, whatever is committed meanwhile.
+    bench.results.commit = machine::commit();
     let ended = tokio::select! {
         ended = measure(&mut bench, &args) => Some(ended),
         _ = terminate.recv() => None,
@@ -126,7 +128,6 @@ async fn finish(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<u8> {
     results.form = args.form();
     results.command =
         std::env::var("MILLRACE_BENCH_COMMAND").unwrap_or_else(|_| std::env::args().collect::<Vec<_>>().join(" "));
-    results.commit = machine::commit();
     results.date = machine::date()?;
     results.took_seconds = bench.progress.elapsed().as_secs_f64();
     results.machine = machine;

@@ -38,6 +38,8 @@ pub(crate) struct Sender {
     chunks: mpsc::UnboundedSender<Chunk>,
     buffered_bytes: Arc<AtomicUsize>,
     generation: u64,
+    /// The offset behind the last record taken: where Kafka reads on.
+    read_next: Offset,
     /// Read and not handed over yet: no longer than until the reader finds nothing more to read.
     pack: RecordPack,
     offsets: Vec<Offset>,
@@ -51,14 +53,14 @@ pub(crate) struct Receiver {
     begun: vec::IntoIter<Record>,
 }
 
-/// A buffer between the reader and one lane.
-pub(crate) fn channel() -> (Sender, Receiver) {
+/// A buffer between the reader and one lane, which is read from this offset on.
+pub(crate) fn channel(read_next: Offset) -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let buffered_bytes = Arc::new(AtomicUsize::new(0));
     let (generation, pack, offsets) = Default::default();
     let begun = Vec::new().into_iter();
     let lane = Receiver { chunks: receiver, buffered_bytes: buffered_bytes.clone(), generation, begun };
-    (Sender { chunks: sender, buffered_bytes, generation, pack, offsets }, lane)
+    (Sender { chunks: sender, buffered_bytes, generation, read_next, pack, offsets }, lane)
 }
 
 impl Sender {
@@ -66,6 +68,7 @@ impl Sender {
     pub(crate) fn take(&mut self, message: &BorrowedMessage<'_>) {
         record::put(message, &mut self.pack);
         self.offsets.push(Offset(message.offset()));
+        self.read_next = Offset(message.offset() + 1);
         if self.pack.len_bytes() >= CHUNK_BYTES_MAX {
             self.hand_over();
         }
@@ -85,10 +88,15 @@ impl Sender {
         }
     }
 
-    /// What is taken from now on was read again.
-    pub(crate) fn next_generation(&mut self) {
+    /// What is taken from now on was read again, from this offset on.
+    pub(crate) fn next_generation(&mut self, read_next: Offset) {
         self.hand_over();
         self.generation += 1;
+        self.read_next = read_next;
+    }
+
+    pub(crate) fn read_next(&self) -> Offset {
+        self.read_next
     }
 
     pub(crate) fn buffered_bytes(&self) -> usize {

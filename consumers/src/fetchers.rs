@@ -2,27 +2,32 @@
 //!
 //! The thread that fetches from a broker sleeps for up to a second once none of its partitions may be fetched, and a
 //! resume does not wake it (librdkafka 2.12: `rd_kafka_broker_consumer_serve` waits, `rd_kafka_toppar_pause_resume` tells
-//! nobody). That is so where a full buffer was paused, and in each rebalance, which pauses what stays as well: lanes would
-//! wait for records that are there. A request to the broker wakes it, whatever becomes of the request.
+//! nobody). That is so where full buffers were paused, and in each rebalance, which pauses what stays as well: lanes would
+//! wait for records that are there. A seek wakes it, to where the partition is read anyway: `rd_kafka_toppar_seek` takes
+//! the partition through another state and back. It is handled within the process, in order behind the resume.
+//!
+//! Not by a request that nobody waits for: one that times out costs the connection (`socket.max.fails`).
 
 use std::time::Duration;
 
+use millrace_domain::ids::{Offset, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
-/// How long after a rebalance the fetchers are kept awake: librdkafka resumes what stays a moment after the callback.
-pub(crate) const AWAKE_AFTER_REBALANCE: Duration = Duration::from_millis(100);
+/// When, after the last rebalance, the fetchers are woken: librdkafka resumes what stays a moment behind the callback,
+/// and nobody says when.
+pub(crate) const AFTER_REBALANCE: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
-/// Has the leaders of these partitions asked for their ends, and does not wait for an answer.
-pub(crate) fn wake(consumer: &BaseConsumer<impl ConsumerContext>, mut partitions: TopicPartitionList) {
-    if partitions.count() == 0 {
-        return;
+/// Reads these partitions on from where they are read anyway.
+pub(crate) fn wake(consumer: &BaseConsumer<impl ConsumerContext>, topic: &str, read_next: &[(Partition, Offset)]) {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in read_next {
+        drop(list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(offset.0)));
     }
-    let asked = partitions.set_all_offsets(Offset::End).and_then(|()| {
-        // A wait of zero ends as a time-out, always.
-        consumer.offsets_for_times(partitions, Duration::ZERO)
-    });
-    if let Err(error) = asked {
-        tracing::trace!(%error, "fetchers were woken");
+    if list.count() > 0
+        // Without a wait there is no answer either: a partition that is being taken away stays as it is.
+        && let Err(error) = consumer.seek_partitions(list, Duration::ZERO)
+    {
+        tracing::debug!(%error, "fetchers were not woken");
     }
 }

@@ -25,6 +25,7 @@ use crate::buffer::{self, LaneState, Sender};
 use crate::claims::{ClaimFailure, Claims};
 use crate::config::WorkerConfig;
 use crate::connections::Connections;
+use crate::fetchers;
 use crate::health::Health;
 use crate::lane::{self, Command, LaneParts};
 use crate::topic_id;
@@ -55,8 +56,14 @@ pub(crate) struct LaneHandle {
 pub(crate) struct Lanes {
     pub(crate) running: BTreeMap<Partition, LaneHandle>,
     pub(crate) unclaimed: BTreeMap<Partition, Instant>,
-    /// When the group last gave or took partitions.
-    pub(crate) rebalanced_at: Option<Instant>,
+    /// When the fetchers are to be woken after the last rebalance, latest first.
+    pub(crate) wake_at: Vec<Instant>,
+}
+
+impl Lanes {
+    fn rebalanced(&mut self) {
+        self.wake_at = fetchers::AFTER_REBALANCE.iter().rev().map(|after| Instant::now() + *after).collect();
+    }
 }
 
 /// The consumer's context: where Kafka's callbacks meet the lanes.
@@ -138,7 +145,7 @@ impl Group {
             }
         }
         self.begin(consumer, &mut lanes, claimed);
-        lanes.rebalanced_at = Some(Instant::now());
+        lanes.rebalanced();
     }
 
     pub(crate) fn claim(
@@ -212,7 +219,7 @@ impl Group {
     }
 
     fn spawn(&self, claim: Claim) -> LaneHandle {
-        let (sender, receiver) = buffer::channel();
+        let (sender, receiver) = buffer::channel(claim.next_offset);
         let state = Arc::new(LaneState::new(claim.fence.partition, claim.next_offset));
         let stop = CancellationToken::new();
         let (epoch, mirrored) = (claim.fence.epoch, claim.next_offset);
@@ -252,7 +259,7 @@ impl Group {
         if let Err(error) = consumer.incremental_unassign(&list) {
             tracing::error!(%error, "Kafka refuses to take the partitions back");
         }
-        lanes.rebalanced_at = Some(Instant::now());
+        lanes.rebalanced();
         self.shares.among(lanes.running.len());
     }
 

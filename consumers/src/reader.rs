@@ -16,7 +16,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use crate::fetchers::{self, AWAKE_AFTER_REBALANCE};
+use crate::fetchers;
 use crate::flow::backpressure::{Flow, Marks};
 use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, mirror};
 use crate::lane::{Command, LaneEnd};
@@ -149,7 +149,7 @@ impl Reader {
         let group = self.group();
         let mut lanes = group.lanes();
         let Some(lane) = lanes.running.get_mut(&partition) else { return };
-        lane.buffer.next_generation();
+        lane.buffer.next_generation(offset);
         lane.paused = false;
         let mut list = TopicPartitionList::new();
         drop(list.add_partition_offset(&group.config.topic, partition.0, KafkaOffset::Offset(offset.0)));
@@ -233,9 +233,9 @@ impl Reader {
         let mut lanes = group.lanes();
         let share = group.config.bounds.buffer_bytes_max / lanes.running.len().max(1);
         let marks = Marks::of(share.max(LANE_BUFFER_BYTES_MIN));
-        let is_rebalancing = lanes.rebalanced_at.is_some_and(|at| at.elapsed() < AWAKE_AFTER_REBALANCE);
+        let rebalanced = lanes.wake_at.pop_if(|at| *at <= Instant::now()).is_some();
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
-        let mut wake = TopicPartitionList::new();
+        let mut wake = Vec::new();
         let mut buffered_bytes = 0;
         for (partition, lane) in &mut lanes.running {
             let bytes = lane.buffer.buffered_bytes();
@@ -244,8 +244,9 @@ impl Reader {
                 continue;
             }
             let flow = marks.judge(bytes, lane.paused);
-            if flow == Flow::Resume || is_rebalancing {
-                wake.add_partition(&group.config.topic, partition.0);
+            let is_read_on = flow == Flow::Resume || (rebalanced && flow == Flow::Keep && !lane.paused);
+            if is_read_on {
+                wake.push((*partition, lane.buffer.read_next()));
             }
             let list = match flow {
                 Flow::Keep => continue,
@@ -261,7 +262,7 @@ impl Reader {
         if let Err(error) = paused.and(resumed) {
             tracing::warn!(%error, "cannot pause or resume");
         }
-        fetchers::wake(&self.consumer, wake);
+        fetchers::wake(&self.consumer, &group.config.topic, &wake);
     }
 
     fn say_standby(&mut self) {
