@@ -81,18 +81,24 @@ impl Database {
         self.connect_with(&options).await
     }
 
+    fn unreachable(&self, kind: std::io::ErrorKind, why: &str) -> StoreError {
+        let error = std::io::Error::new(kind, format!("{} at {}", why, self.shown));
+        StoreError::Database(sqlx::Error::Io(error))
+    }
+
     async fn connect_with(&self, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
         let connecting = PgConnection::connect_with(options);
         match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(connection) => {
-                let connection = connection?;
+            Ok(Ok(connection)) => {
                 nodelay::set(options.get_port());
                 Ok(connection)
             }
-            Err(_) => Err(StoreError::Database(sqlx::Error::Io(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                format!("no answer from {} within {} s", self.shown, CONNECT_TIMEOUT.as_secs()),
-            )))),
+            Ok(Err(sqlx::Error::Io(error))) => Err(self.unreachable(error.kind(), &error.to_string())),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => {
+                let silence = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+                Err(self.unreachable(std::io::ErrorKind::TimedOut, &silence))
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use millrace_store::rows::{
 
 use super::books::{ByEvent, ByPayment, Entry, EventIds};
 use super::decode::{Content, Decoded, Record};
+use super::detail;
 
 /// What holds for every record of a batch.
 #[derive(Clone, Debug)]
@@ -301,7 +302,7 @@ impl<'a> Desk<'a> {
                 self.parked.insert(id, row);
             }
             Became::Rejected { reason, number_used } => {
-                let detail = Some(self.situation(&event));
+                let detail = Some(self.detail(&event, reason));
                 self.dead_letter(position, raw, Some(&event), reason, number_used, detail);
             }
         }
@@ -355,7 +356,7 @@ impl<'a> Desk<'a> {
             Some(row) => self.dead_letters.push(DeadLetterRow {
                 position: row.position,
                 reason,
-                detail: Some(self.situation(event)),
+                detail: Some(self.detail(event, reason)),
                 event_id: Some(event_id),
                 payment_id: Some(event.payment_id),
                 number_used,
@@ -386,30 +387,9 @@ impl<'a> Desk<'a> {
         });
     }
 
-    /// The event and its payment in one line, for the person who reads the dead letter.
-    fn situation(&self, event: &Event) -> String {
-        let said = format!("{} of {} minor units of {}", event.event_type, event.amount_minor, event.currency);
-        let Some(payment) = self.entries.get(&event.payment_id).map(|e| &e.book.payment) else { return said };
-        let c = &payment.counters;
-        match payment.status() {
-            None => {
-                format!("{said}, on a payment of which nothing was applied (last sequence {})", payment.last_sequence)
-            }
-            Some(status) => format!(
-                "{said}, on a payment that is {} (version {}, last sequence {}): authorized {}, captured {}, voided {}, \
-                 refund pending {}, refunded {}, disputed {}, lost {}",
-                status.as_str(),
-                payment.version,
-                payment.last_sequence,
-                c.authorized,
-                c.captured,
-                c.voided,
-                c.refund_pending,
-                c.refunded,
-                c.disputed,
-                c.lost
-            ),
-        }
+    fn detail(&self, event: &Event, reason: Rejection) -> String {
+        let entry = self.entries.get(&event.payment_id);
+        detail::of(event, entry.map(|entry| &entry.book.payment), reason)
     }
 
     fn entry(&mut self, id: PaymentId) -> &mut Entry {

@@ -5,5 +5,6 @@ pub mod balances;
 pub mod books;
 pub mod contiguity;
 pub mod decode;
+pub mod detail;
 pub mod judge;
 pub mod novelty;
