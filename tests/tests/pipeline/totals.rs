@@ -100,11 +100,11 @@ async fn outcome_of(pipeline: &Pipeline) -> Outcome {
     outcome
 }
 
-/// Publishes the records, has workers with this bound apply them, and compares.
-async fn check(purpose: &str, seed: u64, records: Vec<Raw>, batch_records_max: &str) {
+/// Publishes the records, has workers with these bounds apply them, and compares.
+async fn check(purpose: &str, seed: u64, records: Vec<Raw>, bounds: &[&str]) {
     let pipeline = Pipeline::new(&format!("{purpose}-{seed}")).await;
     pipeline.publish(records).await;
-    let arguments = ["--batch-records-max", batch_records_max, "--remembered-payments-max", "120"];
+    let arguments = [bounds, &["--remembered-payments-max", "120"]].concat();
     let _workers = [pipeline.worker().with(&arguments).start(), pipeline.worker().with(&arguments).start()];
     pipeline.drained(DRAIN_WITHIN).await;
     pipeline.agrees_with_the_model().await;
@@ -113,9 +113,11 @@ async fn check(purpose: &str, seed: u64, records: Vec<Raw>, batch_records_max: &
 
 #[tokio::test(flavor = "multi_thread")]
 async fn adversarial_streams_end_as_the_model_says_in_batches_of_seven() {
+    // And in buffers so small that lanes are paused and read on.
+    let bounds = ["--batch-records-max", "7", "--buffer-mib-max", "1"];
     for seed in seeds(1..4) {
         let _turn = heavy().await;
-        check("small", seed, four_streams(seed, stream_len(3_000)), "7").await;
+        check("small", seed, four_streams(seed, stream_len(3_000)), &bounds).await;
     }
 }
 
@@ -123,7 +125,7 @@ async fn adversarial_streams_end_as_the_model_says_in_batches_of_seven() {
 async fn adversarial_streams_end_as_the_model_says_in_batches_of_thousands() {
     for seed in seeds(4..7) {
         let _turn = heavy().await;
-        check("big", seed, four_streams(seed, stream_len(17_000)), "5000").await;
+        check("big", seed, four_streams(seed, stream_len(17_000)), &["--batch-records-max", "5000"]).await;
     }
 }
 
