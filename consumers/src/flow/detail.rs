@@ -65,7 +65,7 @@ fn described(operation: Operation) -> String {
         OperationStatus::Won => "won",
         OperationStatus::Lost => "lost",
     };
-    format!("{kind} of {} that is {status}", operation.amount_minor)
+    format!("{kind} of {} ({status})", operation.amount_minor)
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
                 refund(|_| {}),
                 Rejection::AmountMismatch,
                 "refund.succeeded of 300 minor units of GBP; operation 7d444840-9dc0-11d1-b245-5ffdce74fad2 is a refund of \
-                 200 that is pending, on a payment that is captured (version 3, ",
+                 200 (pending), on a payment that is captured (version 3, ",
             ),
             (
                 refund(|draft| draft.currency = "EUR".into()),
