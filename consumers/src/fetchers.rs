@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use millrace_domain::ids::{Offset, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+
+use crate::group::listed;
 
 /// When, after the last rebalance, the fetchers are woken: librdkafka resumes what stays a moment behind the callback,
 /// and nobody says when.
@@ -20,13 +21,9 @@ pub(crate) const AFTER_REBALANCE: [Duration; 2] = [Duration::from_millis(20), Du
 
 /// Reads these partitions on from where they are read anyway.
 pub(crate) fn wake(consumer: &BaseConsumer<impl ConsumerContext>, topic: &str, read_next: &[(Partition, Offset)]) {
-    let mut list = TopicPartitionList::new();
-    for (partition, offset) in read_next {
-        drop(list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(offset.0)));
-    }
-    if list.count() > 0
+    if !read_next.is_empty()
         // Without a wait there is no answer either: a partition that is being taken away stays as it is.
-        && let Err(error) = consumer.seek_partitions(list, Duration::ZERO)
+        && let Err(error) = consumer.seek_partitions(listed(topic, read_next), Duration::ZERO)
     {
         tracing::debug!(%error, "fetchers were not woken");
     }

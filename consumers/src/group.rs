@@ -288,13 +288,18 @@ impl Group {
 
 /// Commits offsets to Kafka, where lag tools look. They decide nothing, so that a failure is no more than a late mirror.
 pub(crate) fn mirror(consumer: &BaseConsumer<Group>, topic: &str, positions: &[(Partition, Offset)]) {
+    if !positions.is_empty()
+        && let Err(error) = consumer.commit(&listed(topic, positions), CommitMode::Async)
+    {
+        tracing::debug!(%error, "offsets were not mirrored to Kafka");
+    }
+}
+
+/// Positions as librdkafka takes them. It has a place for every offset that Kafka gives.
+pub(crate) fn listed(topic: &str, positions: &[(Partition, Offset)]) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in positions {
         drop(list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(offset.0)));
     }
-    if list.count() > 0
-        && let Err(error) = consumer.commit(&list, CommitMode::Async)
-    {
-        tracing::debug!(%error, "offsets were not mirrored to Kafka");
-    }
+    list
 }

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use metrics::gauge;
 use millrace_domain::ids::{Offset, Partition};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use crate::fetchers;
 use crate::flow::backpressure::{Flow, Marks};
-use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, mirror};
+use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, listed, mirror};
 use crate::lane::{Command, LaneEnd};
 use crate::metrics as names;
 
@@ -151,8 +151,7 @@ impl Reader {
         let Some(lane) = lanes.running.get_mut(&partition) else { return };
         lane.buffer.next_generation(offset);
         lane.paused = false;
-        let mut list = TopicPartitionList::new();
-        drop(list.add_partition_offset(&group.config.topic, partition.0, KafkaOffset::Offset(offset.0)));
+        let list = listed(&group.config.topic, &[(partition, offset)]);
         let consumer = &self.consumer;
         let again = consumer
             .incremental_unassign(&list)

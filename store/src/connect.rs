@@ -81,8 +81,9 @@ impl Database {
         self.connect_with(&options).await
     }
 
+    /// That nothing was there, and where it was sought.
     fn unreachable(&self, kind: std::io::ErrorKind, why: &str) -> StoreError {
-        let error = std::io::Error::new(kind, format!("{} at {}", why, self.shown));
+        let error = std::io::Error::new(kind, format!("{why} at {}", self.shown));
         StoreError::Database(sqlx::Error::Io(error))
     }
 
