@@ -32,7 +32,7 @@ impl Record {
         Record {
             key: Some(event.user_id.as_str().as_bytes().to_vec()),
             value: avro::encode(event),
-            headers: headers::of(event).into_iter().map(|(name, text)| (name, text.into_owned())).collect(),
+            headers: headers::of(event),
         }
     }
 }

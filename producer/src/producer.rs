@@ -98,10 +98,9 @@ impl Producer {
         let value = avro::encode(event);
         let key = event.user_id.as_str().as_bytes();
         self.hand_over(Some(event.event_id), Some(key), Some(&value), || {
-            let mut native = OwnedHeaders::new_with_capacity(8);
-            for (name, text) in &headers::of(event) {
-                native = native.insert(Header { key: name, value: Some(&**text) });
-            }
+            let native = headers::fold(event, OwnedHeaders::new_with_capacity(8), |native, key, text| {
+                native.insert(Header { key, value: Some(text) })
+            });
             match traceparent {
                 Some(text) if headers::is_traceparent(text) => {
                     native.insert(Header { key: headers::TRACEPARENT, value: Some(text) })

@@ -4,53 +4,70 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, Semaphore};
 
 /// The whole queue.
-pub(crate) struct Room {
-    records: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
+pub(crate) struct Room(Arc<Bounds>);
+
+struct Bounds {
+    records: Semaphore,
+    bytes: Semaphore,
     records_max: u32,
     bytes_max: u32,
 }
 
 /// The place of one record. Dropping it makes room.
 pub(crate) struct Place {
-    _record: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    bounds: Arc<Bounds>,
+    bytes: u32,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.bounds.records.add_permits(1);
+        self.bounds.bytes.add_permits(self.bytes as usize);
+    }
 }
 
 /// The queue was closed.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Closed;
 
+impl From<AcquireError> for Closed {
+    fn from(_: AcquireError) -> Closed {
+        Closed
+    }
+}
+
 impl Room {
     pub(crate) fn new(records_max: u32, bytes_max: u32) -> Room {
-        Room {
-            records: Arc::new(Semaphore::new(records_max as usize)),
-            bytes: Arc::new(Semaphore::new(bytes_max as usize)),
+        Room(Arc::new(Bounds {
+            records: Semaphore::new(records_max as usize),
+            bytes: Semaphore::new(bytes_max as usize),
             records_max,
             bytes_max,
-        }
+        }))
     }
 
     /// Records that have a place.
     pub(crate) fn taken(&self) -> usize {
-        self.records_max as usize - self.records.available_permits()
+        self.0.records_max as usize - self.0.records.available_permits()
     }
 
     /// Waits for room. A record above the whole bound takes all of it: it travels alone.
     pub(crate) async fn take(&self, bytes: usize) -> Result<Place, Closed> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max);
-        let record = Arc::clone(&self.records).acquire_owned().await.map_err(|_| Closed)?;
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
-        Ok(Place { _record: record, _bytes: bytes })
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.0.bytes_max);
+        let a_record = self.0.records.acquire().await?;
+        let its_bytes = self.0.bytes.acquire_many(bytes).await?;
+        a_record.forget();
+        its_bytes.forget();
+        Ok(Place { bounds: Arc::clone(&self.0), bytes })
     }
 
     /// From now on there is no room for anyone, those who wait included.
     pub(crate) fn close(&self) {
-        self.records.close();
-        self.bytes.close();
+        self.0.records.close();
+        self.0.bytes.close();
     }
 }
 

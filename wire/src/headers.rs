@@ -2,8 +2,6 @@
 //!
 //! The body is the truth. Headers may be missing; one that contradicts the body is a refusal.
 
-use std::borrow::Cow;
-
 use millrace_domain::event::Event;
 use millrace_domain::ids::Micros;
 use millrace_domain::reason::Rejection;
@@ -31,21 +29,29 @@ pub const TRACEPARENT: &str = "traceparent";
 /// The dead letter that a redriven record was made from: its id as a decimal number.
 pub const DEAD_LETTER: &str = "millrace_dead_letter";
 
-/// The headers that belong to an event, in the order in which they are written.
+/// Folds the headers that belong to an event, each its name and text, in the order in which they are written.
 ///
 /// `ce_time` is left out for a year that RFC 3339 cannot tell.
-pub fn of(event: &Event) -> Vec<(&'static str, Cow<'_, str>)> {
-    let mut headers = Vec::with_capacity(7);
-    headers.extend([
-        (CE_SPECVERSION, Cow::Borrowed("1.0")),
-        (CE_ID, event.event_id.to_string().into()),
-        (CE_TYPE, event.event_type.as_str().into()),
-        (CE_SOURCE, event.source.as_ref().into()),
-        (CE_SUBJECT, event.payment_id.to_string().into()),
-        (CONTENT_TYPE, "application/avro".into()),
-    ]);
-    headers.extend(json::rfc3339(event.occurred_at).map(|time| (CE_TIME, time.into())));
-    headers
+pub fn fold<T>(event: &Event, start: T, mut add: impl FnMut(T, &'static str, &str) -> T) -> T {
+    let mut chars = [0; uuid::fmt::Hyphenated::LENGTH];
+    let mut folded = add(start, CE_SPECVERSION, "1.0");
+    folded = add(folded, CE_ID, event.event_id.0.hyphenated().encode_lower(&mut chars));
+    folded = add(folded, CE_TYPE, event.event_type.as_str());
+    folded = add(folded, CE_SOURCE, &event.source);
+    folded = add(folded, CE_SUBJECT, event.payment_id.0.hyphenated().encode_lower(&mut chars));
+    folded = add(folded, CONTENT_TYPE, "application/avro");
+    match json::rfc3339(event.occurred_at) {
+        Some(time) => add(folded, CE_TIME, &time),
+        None => folded,
+    }
+}
+
+/// The same as a list.
+pub fn of(event: &Event) -> Vec<(&'static str, String)> {
+    fold(event, Vec::with_capacity(7), |mut headers, name, text| {
+        headers.push((name, text.to_owned()));
+        headers
+    })
 }
 
 /// What a header must agree with.

@@ -65,9 +65,11 @@ pub fn parse(line: &[u8]) -> Result<Event, JsonError> {
         ));
     }
     // To know at each moment which field is read costs a quarter of the time: that is for lines that fail.
-    let json: JsonEvent<'_> = match serde_json::from_slice(line) {
-        Ok(json) => json,
-        Err(_) => read_with_care(line)?,
+    // The whole line is checked for UTF-8 at once, for to check each string by itself costs a fifth.
+    let quick = std::str::from_utf8(line).ok().and_then(|text| serde_json::from_str(text).ok());
+    let json: JsonEvent<'_> = match quick {
+        Some(json) => json,
+        None => read_with_care(line)?,
     };
     let occurred_at = parse_rfc3339(&json.occurred_at).ok_or_else(|| FormError {
         field: "occurred_at",

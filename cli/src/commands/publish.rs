@@ -22,7 +22,7 @@ use input::Input;
 use lines::Head;
 use progress::{Progress, note};
 use reader::{Item, Rules};
-use settle::{Keeper, STEPS_MAX, Settle, Trouble};
+use settle::{Keeper, Settle, Trouble};
 use skipped::SkippedLines;
 use stop::{Stop, Stopper, stopped};
 use summary::{Latency, Summary, per_second};
@@ -37,6 +37,7 @@ pub(super) mod reader;
 pub(super) mod record;
 pub(super) mod settle;
 pub(super) mod skipped;
+pub(super) mod steps;
 pub(super) mod stop;
 mod summary;
 
@@ -205,8 +206,9 @@ async fn publish(
     skipped: Option<&mut SkippedLines>,
     (acks, keeper, progress): (Acks, Option<Keeper>, Progress),
 ) -> anyhow::Result<End> {
-    let (steps, settled) = mpsc::channel(STEPS_MAX);
-    let feed = Feed { producer, steps, skipped, pace: args.rate.map(Pace::new), stop: stopper.watch() };
+    let (steps, settled) = steps::channel();
+    let pace = args.rate.map(Pace::new);
+    let feed = Feed { producer, steps, skipped, pace, stop: stopper.watch() };
     let settle = Settle {
         producer,
         steps: settled,

@@ -13,8 +13,9 @@ use crate::commands::publish::feed::{Feed, Pace};
 use crate::commands::publish::lines::Mark;
 use crate::commands::publish::progress::Progress;
 use crate::commands::publish::reader::{Content, Item};
-use crate::commands::publish::settle::{STEPS_MAX, Settle};
+use crate::commands::publish::settle::Settle;
 use crate::commands::publish::skipped::SkippedLines;
+use crate::commands::publish::steps;
 use crate::commands::publish::stop::Stopper;
 use crate::commands::publish::{self, End};
 
@@ -62,7 +63,7 @@ impl<'a> Load<'a> {
     pub async fn publish(&mut self, lines: u64, per_second: Option<u32>) -> anyhow::Result<Published> {
         let began = Instant::now();
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
-        let (steps, settled) = mpsc::channel(STEPS_MAX);
+        let (steps, settled) = steps::channel();
         let feed = Feed {
             producer: self.producer,
             steps,

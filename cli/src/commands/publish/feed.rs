@@ -13,32 +13,8 @@ use super::lines::Mark;
 use super::reader::{BadLine, Content, Item};
 use super::record::Record;
 use super::skipped::SkippedLines;
+use super::steps::{self, Step};
 use super::stop::{Stop, stopped};
-
-/// What `settle` has to enter into the books, in the order of the lines.
-pub enum Step {
-    /// A record is in the queue.
-    Sent {
-        /// The place behind its line.
-        mark: Mark,
-        /// Its result to come.
-        delivery: Delivery,
-        /// How much later than planned it was sent.
-        behind: Duration,
-    },
-    /// A line was set aside.
-    Skipped {
-        /// The place behind it.
-        mark: Mark,
-        /// The length of the file of skipped lines.
-        skipped_bytes: u64,
-    },
-    /// Only blank lines are before this place.
-    Passed {
-        /// The place.
-        mark: Mark,
-    },
-}
 
 /// Why there is nothing more to send.
 #[derive(Debug)]
@@ -98,7 +74,7 @@ pub struct Feed<'a> {
     /// Takes the records.
     pub producer: &'a Producer,
     /// Gets the steps.
-    pub steps: mpsc::Sender<Step>,
+    pub steps: steps::Sender,
     /// Where bad lines go; none if they end the run.
     pub skipped: Option<&'a mut SkippedLines>,
     /// The pace, if it is not as fast as can be.
@@ -109,8 +85,15 @@ pub struct Feed<'a> {
 
 impl Feed<'_> {
     /// Feeds until the input or the run ends. An error is of the file of skipped lines.
-    pub async fn run(mut self, mut batches: mpsc::Receiver<Vec<Item>>) -> anyhow::Result<Fed> {
+    pub async fn run(mut self, batches: mpsc::Receiver<Vec<Item>>) -> anyhow::Result<Fed> {
+        let fed = self.all(batches).await;
+        self.steps.flush().await;
+        fed
+    }
+
+    async fn all(&mut self, mut batches: mpsc::Receiver<Vec<Item>>) -> anyhow::Result<Fed> {
         loop {
+            self.steps.flush().await;
             // Stopping comes first: a stream that never pauses would hide it.
             let batch = tokio::select! {
                 biased;
@@ -132,7 +115,7 @@ impl Feed<'_> {
             Content::Record(record) => self.record(mark, record).await,
             Content::Bad(bad) => self.bad(mark, bad).await,
             Content::End => {
-                self.step(Step::Passed { mark }).await;
+                self.steps.send(Step::Passed { mark }).await;
                 Ok(Some(Fed::Whole))
             }
             Content::Unreadable(error) => Ok(Some(Fed::Unreadable { line: mark.line, error })),
@@ -143,6 +126,9 @@ impl Feed<'_> {
         let mut behind = Duration::ZERO;
         if let Some(pace) = &mut self.pace {
             let planned = pace.next();
+            if planned > Instant::now() {
+                self.steps.flush().await;
+            }
             tokio::select! {
                 biased;
                 () = stopped(&mut self.stop) => return Ok(Some(Fed::Stopped)),
@@ -154,15 +140,18 @@ impl Feed<'_> {
         let taken = match enqueuing.as_mut().now_or_never() {
             Some(taken) => taken,
             // The queue is full.
-            None => tokio::select! {
-                biased;
-                () = stopped(&mut self.stop) => return Ok(Some(Fed::Stopped)),
-                taken = enqueuing => taken,
-            },
+            None => {
+                self.steps.flush().await;
+                tokio::select! {
+                    biased;
+                    () = stopped(&mut self.stop) => return Ok(Some(Fed::Stopped)),
+                    taken = enqueuing => taken,
+                }
+            }
         };
         match taken {
             Ok(delivery) => {
-                self.step(Step::Sent { mark, delivery, behind }).await;
+                self.steps.send(Step::Sent { mark, delivery, behind }).await;
                 Ok(None)
             }
             // This is the line's fault and not the cluster's.
@@ -183,13 +172,8 @@ impl Feed<'_> {
             return Ok(Some(Fed::BadLine { line: mark.line, reason: bad.reason }));
         };
         let skipped_bytes = skipped.append(mark.line, &bad.reason, &bad.text, bad.line_bytes)?;
-        self.step(Step::Skipped { mark, skipped_bytes }).await;
+        self.steps.send(Step::Skipped { mark, skipped_bytes }).await;
         Ok(None)
-    }
-
-    async fn step(&mut self, step: Step) {
-        // Who enters the steps ends only after a stop, and then nobody counts on the rest.
-        let _ = self.steps.send(step).await;
     }
 }
 

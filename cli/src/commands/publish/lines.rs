@@ -5,6 +5,8 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use memchr::memchr;
+
 /// How much of the beginning of the input is remembered, to know the input again by.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 256 * 1024;
@@ -102,7 +104,7 @@ impl<R: Read> Lines<R> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            let used = match chunk.iter().position(|byte| *byte == b'\n') {
+            let used = match memchr(b'\n', chunk) {
                 Some(end) => {
                     ended = true;
                     end + 1

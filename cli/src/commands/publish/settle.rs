@@ -4,16 +4,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use millrace_producer::{Accepted, Cause, Delivery, Producer, PublishError};
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::acks::Acks;
 use super::checkpoint::Checkpoint;
-use super::feed::Step;
 use super::lines::{Head, Mark};
 use super::progress::Progress;
+use super::steps::{self, Step};
 use super::stop::{Stop, Stopper, stopped};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -22,9 +20,6 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const RESULTS_AFTER_STOP: Duration = Duration::from_secs(10);
 /// A result that takes this long is worth a word.
 const SLOW: Duration = Duration::from_secs(5);
-/// How many results may be open; the producer's own queue is the smaller bound.
-pub const STEPS_MAX: usize = 65_536;
-
 /// So many results are entered before anything else is looked at.
 const AT_ONCE_MAX: usize = 256;
 
@@ -74,7 +69,7 @@ pub struct Settle<'a> {
     /// Whose results they are.
     pub producer: &'a Producer,
     /// What was sent and skipped.
-    pub steps: mpsc::Receiver<Step>,
+    pub steps: steps::Receiver,
     /// The books.
     pub acks: Acks,
     /// The checkpoint, if there is one.
@@ -97,7 +92,8 @@ pub struct Waiting {
     mark: Mark,
     delivery: Delivery,
     behind: Duration,
-    since: Instant,
+    /// When it was first seen waiting, by the ticks that look.
+    seen_at: Option<Instant>,
     told: bool,
 }
 
@@ -130,27 +126,18 @@ impl Settle<'_> {
         (self.acks, self.keeper, self.trouble)
     }
 
-    /// Enters what is known by now, or else waits for one result. May be dropped at any time: what is awaited stays in
-    /// `waiting`.
+    /// Enters the next results, each once it is known; false when there are no more. May be dropped at any time: what is
+    /// awaited stays in `waiting`.
     async fn next(&mut self) -> bool {
-        if self.waiting.is_none() {
-            match self.steps.recv().await {
-                None => return false,
-                Some(step) => self.begin(step),
-            }
-        }
         for _ in 0..AT_ONCE_MAX {
-            let Some(waiting) = &mut self.waiting else { return true };
-            let Some(result) = (&mut waiting.delivery).now_or_never() else { break };
-            self.settled(result);
-            match self.steps.try_recv() {
-                Ok(step) => self.begin(step),
-                Err(_) => return true,
+            if let Some(waiting) = &mut self.waiting {
+                let result = (&mut waiting.delivery).await;
+                self.settled(result);
             }
-        }
-        if let Some(waiting) = &mut self.waiting {
-            let result = (&mut waiting.delivery).await;
-            self.settled(result);
+            match self.steps.next().await {
+                Some(step) => self.begin(step),
+                None => return false,
+            }
         }
         true
     }
@@ -160,7 +147,7 @@ impl Settle<'_> {
             Step::Skipped { mark, skipped_bytes } => self.acks.skip(mark, skipped_bytes),
             Step::Passed { mark } => self.acks.pass(mark),
             Step::Sent { mark, delivery, behind } => {
-                self.waiting = Some(Waiting { mark, delivery, behind, since: Instant::now(), told: false });
+                self.waiting = Some(Waiting { mark, delivery, behind, seen_at: None, told: false });
             }
         }
     }
@@ -189,14 +176,15 @@ impl Settle<'_> {
     fn look(&mut self) {
         self.progress.show(&self.acks);
         let Some(waiting) = &mut self.waiting else { return };
-        if waiting.since.elapsed() >= self.timeout && self.trouble.is_none() {
+        let waited = waiting.seen_at.get_or_insert_with(Instant::now).elapsed();
+        if waited >= self.timeout && self.trouble.is_none() {
             // Still under way, and still acknowledged if that comes before the end.
             let (event_id, topic) = (waiting.delivery.event_id(), self.producer.topic().into());
             let error = PublishError { event_id, topic, cause: Cause::TimedOut { after: self.timeout } };
             let line = waiting.mark.line;
             return self.not_accepted(line, error);
         }
-        if waiting.since.elapsed() < SLOW || waiting.told {
+        if waited < SLOW || waiting.told {
             return;
         }
         waiting.told = true;
