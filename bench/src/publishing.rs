@@ -39,7 +39,7 @@ const POOL: usize = 20_000;
 /// Events before the time begins, so that every broker is connected.
 const WARM_UP: usize = 300;
 /// Files of records before anything counts, so that freshly started brokers have compiled their way of taking records.
-const WARM_UP_FILES: u64 = 6;
+const WARM_UP_FILES: u64 = 3;
 const FILE_WITHIN: Duration = Duration::from_secs(1800);
 
 /// The scenario of so many callers.
@@ -52,7 +52,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let topic = bench.stack.make_topic(PARTITIONS).await?;
     let (events, records) = pool(POOL)?;
     let (events, records) = (Arc::new(events), Arc::new(records));
-    let lines = if bench.asked.long { bench.asked.events } else { bench.asked.events / 3 };
+    let lines = bench.asked.events;
     let file = write_file(&bench.stack.logs, usize::try_from(lines)?)?;
     let time = if bench.asked.long { Duration::from_secs(5) } else { Duration::from_millis(700) };
     raw_file(&bench.stack, &topic, &records, lines * WARM_UP_FILES).await?;
