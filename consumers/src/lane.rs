@@ -288,10 +288,11 @@ impl Lane {
                     look_ups += 1;
                     self.forget(work);
                 }
+                Remedy::LookForParked => self.memory.quiet = self.memory.quiet.after_being_wrong(),
                 Remedy::Retry => {}
             }
-            // A key that stands is answered by looking it up, at once; everything else is given a moment.
-            if remedy != Remedy::LookUp {
+            // What can be looked up is, at once; everything else is given a moment.
+            if !matches!(remedy, Remedy::LookUp | Remedy::LookForParked) {
                 pause(waits.next().unwrap_or(Duration::from_secs(3)), &self.stop).await?;
             }
         }
@@ -390,6 +391,7 @@ impl Lane {
         self.state.stands_at(batch.to);
         self.state.progress();
         if !batch.parked.is_empty() {
+            self.memory.quiet = self.memory.quiet.after_looking(batch.parked.len());
             let due = Micros(now().0.saturating_add(micros(self.config.parking_limit)));
             self.due_at = Some(self.due_at.map_or(due, |earlier| earlier.min(due)));
         }

@@ -21,6 +21,7 @@ fn remedy_label(remedy: Remedy) -> &'static str {
         Remedy::Reconnect => "reconnect",
         Remedy::LookUp => "look_up",
         Remedy::Bisect => "bisect",
+        Remedy::LookForParked => "look_for_parked",
         Remedy::Fenced => "fenced",
         Remedy::Halt => "halt",
     }

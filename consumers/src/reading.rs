@@ -2,7 +2,8 @@
 //! may stand already.
 //!
 //! The order of the reads is that of the design's fast path: ids are looked up only where an event may have been
-//! applied before. Payments are not even read where all are expected to be new: see `flow::novelty`. When a key said
+//! applied before. Payments are not even read where all are expected to be new (`flow::novelty`), nor parked events
+//! where none are expected (`flow::quiet`): single charges in their order are judged without a question. When a key said
 //! that something stands, or the batch before was a replay, it is the other way round: all ids are looked up first, and
 //! only the payments of events that do not stand are read, for a duplicate is judged by its id alone.
 
@@ -41,7 +42,8 @@ pub(crate) async fn judged(
         true => desk.read_ids_first().await?,
         false => desk.read_payments_first().await?,
     }
-    let judged = desk.surely(from).await?;
+    let mut judged = desk.surely(from).await?;
+    judged.batch.only_if_nothing_is_parked = desk.takes_nothing_for_parked;
     if let Work::Records(records) = work {
         memory.is_replay = judged.batch.counts.duplicate as usize * 2 > records.len();
     }
@@ -61,6 +63,8 @@ struct Reading<'a> {
     asked: HashSet<PaymentId>,
     read: ByPayment<Entry>,
     standing: Standing,
+    /// Parked events were not looked for.
+    takes_nothing_for_parked: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -70,13 +74,17 @@ impl<'a> Reading<'a> {
         setting: &'a Setting<'a>,
         work: Work<'a>,
     ) -> Reading<'a> {
-        let (needed, missing, asked, read, standing) = Default::default();
-        Reading { connection, memory, setting, work, needed, missing, asked, read, standing }
+        let (needed, missing, asked, read, standing, takes_nothing_for_parked) = Default::default();
+        Reading { connection, memory, setting, work, needed, missing, asked, read, standing, takes_nothing_for_parked }
     }
 
     async fn read_payments_first(&mut self) -> Result<(), StoreError> {
         self.need(self.work.payments(|_| true));
-        self.read_parked().await?;
+        match matches!(self.work, Work::Records(_)) && self.memory.quiet.is_expected() {
+            true => self.takes_nothing_for_parked = true,
+            false => self.read_parked().await?,
+        }
+        self.standing.redriven_from = load::dead_letters(self.connection, &self.work.dead_letter_ids()).await?;
         self.read_payments().await?;
         self.look_up_suspected().await
     }
@@ -86,6 +94,7 @@ impl<'a> Reading<'a> {
         self.stood_after_all(stood);
         self.need(self.work.payments(|event| !self.standing.hashes.contains_key(&event)));
         self.read_parked().await?;
+        self.standing.redriven_from = load::dead_letters(self.connection, &self.work.dead_letter_ids()).await?;
         self.ask_after_all(self.missing.clone()).await?;
         Ok(())
     }
@@ -121,7 +130,11 @@ impl<'a> Reading<'a> {
             false => Vec::new(),
         };
         let mut waiting: HashMap<PaymentId, Vec<(Parked, ParkedRow)>> = HashMap::new();
-        for row in load::parked(self.connection, self.setting.partition, &missing, &events).await? {
+        let parked = load::parked(self.connection, self.setting.partition, &missing, &events).await?;
+        if matches!(self.work, Work::Records(_)) {
+            self.memory.quiet = self.memory.quiet.after_looking(parked.len());
+        }
+        for row in parked {
             let event = event_of(&row)?;
             self.standing.hashes.insert(row.event_id, ContentHash::of(&event));
             if row.position.partition == self.setting.partition && self.missing.binary_search(&row.payment_id).is_ok() {
@@ -133,14 +146,13 @@ impl<'a> Reading<'a> {
             entry.published = waiting.iter().map(|(_, row)| (row.event_id, row.record.published_at)).collect();
             entry.book = Book::new(Payment::default(), waiting.into_iter().map(|(parked, _)| parked));
         }
-        self.standing.redriven_from = load::dead_letters(self.connection, &self.work.dead_letter_ids()).await?;
         Ok(())
     }
 
     /// The payments that are not remembered; none but those with something parked, if all are expected to be new.
     async fn read_payments(&mut self) -> Result<(), StoreError> {
         let is_stream = matches!(self.work, Work::Records(_));
-        if is_stream && self.memory.novelty.is_expected() {
+        if is_stream && self.memory.novelty.is_expected(self.missing.len()) {
             let waiting = self.read.keys().copied().collect();
             self.ask(waiting).await?;
             return Ok(());
@@ -176,9 +188,9 @@ impl<'a> Reading<'a> {
         Ok(stood)
     }
 
-    /// Takes note if something stood where all were expected to be new.
+    /// Takes note if something stood where all may have been taken for new.
     fn stood_after_all(&mut self, stood: usize) {
-        if stood > 0 && self.memory.novelty.is_expected() {
+        if stood > 0 && self.memory.novelty.is_hopeful() {
             self.memory.novelty = self.memory.novelty.after_being_wrong();
         }
     }

@@ -4,6 +4,7 @@ WITH fence AS (
     UPDATE millrace.lanes
     SET next_offset = $5
     WHERE topic = $1 AND partition = $2 AND owner_epoch = $3 AND next_offset = $4 AND topic_id = $6
+      AND NOT ($7 AND EXISTS (SELECT FROM millrace.parked))
     RETURNING partition
 ),
 logged AS (
@@ -16,9 +17,9 @@ logged AS (
            e.merchant_id, e.source, e.correlation_id, e.causation_id, e.metadata::jsonb
     FROM fence
     CROSS JOIN unnest(
-        $7::uuid[], $8::uuid[], $9::bigint[], $10::bigint[], $11::bigint[], $12::timestamptz[], $13::timestamptz[],
-        $14::bigint[], $15::uuid[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],
-        $22::text[], $23::text[], $24::text[], $25::text[]
+        $8::uuid[], $9::uuid[], $10::bigint[], $11::bigint[], $12::bigint[], $13::timestamptz[], $14::timestamptz[],
+        $15::bigint[], $16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[],
+        $23::text[], $24::text[], $25::text[], $26::text[]
     ) AS e (
         event_id, payment_id, version, "offset", amount_minor, occurred_at, published_at,
         sequence, operation_id, debit, credit, currency, event_type, user_id, merchant_id,
@@ -35,9 +36,9 @@ states AS (
     SELECT fence.partition, n.*
     FROM fence
     CROSS JOIN unnest(
-        $26::uuid[], $27::bigint[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[],
-        $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[],
-        $40::boolean[], $41::boolean[], $42::text[], $43::text[], $44::text[], $45::text[], $46::uuid[]
+        $27::uuid[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
+        $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bigint[],
+        $41::boolean[], $42::boolean[], $43::text[], $44::text[], $45::text[], $46::text[], $47::uuid[]
     ) AS n (
         payment_id, old_version, old_last_sequence, version, last_sequence, authorized, captured,
         voided, refund_pending, refunded, disputed, lost, fees, intended,
@@ -67,14 +68,14 @@ changed AS (
 ),
 noted AS (
     INSERT INTO millrace.balance_changes (partition, accounts, currencies, amounts)
-    SELECT partition, $47::text[], $48::text[], $49::text[]::numeric[] FROM fence WHERE cardinality($47::text[]) > 0
+    SELECT partition, $48::text[], $49::text[], $50::text[]::numeric[] FROM fence WHERE cardinality($48::text[]) > 0
 ),
 proved AS (
     INSERT INTO millrace.batches (
         topic_id, partition, from_offset, to_offset, epoch, applied, duplicate, parked, rejected,
         drained_applied, drained_duplicate, drained_rejected, worker
     )
-    SELECT $6, partition, $4, $5, $3, $50, $51, 0, 0, 0, 0, 0, $52 FROM fence
+    SELECT $6, partition, $4, $5, $3, $51, $52, 0, 0, 0, 0, 0, $53 FROM fence
 )
 -- Fewer payments changed than stood when they were read: a division by zero takes all of it back.
 SELECT count(*) AS moved,

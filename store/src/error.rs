@@ -13,6 +13,8 @@ pub enum Remedy {
     LookUp,
     /// A row was refused for a reason of its own: find it, reject it, apply the rest.
     Bisect,
+    /// Something is parked after all: look, and judge again.
+    LookForParked,
     /// Another worker owns the lane: stop it.
     Fenced,
     /// The schema or the rights are wrong: stop the lane and say so.
@@ -25,6 +27,12 @@ pub enum StoreError {
     /// The fence of the lane stands elsewhere or under another epoch.
     #[error("partition {partition}: another worker claimed the lane")]
     Fenced {
+        /// The lane.
+        partition: Partition,
+    },
+    /// The batch was to be written only if nothing is parked. Whether the lane is still this worker's is not known.
+    #[error("partition {partition}: events are parked, or another worker claimed the lane")]
+    Parked {
         /// The lane.
         partition: Partition,
     },
@@ -79,6 +87,7 @@ impl StoreError {
     pub fn remedy(&self) -> Remedy {
         match self {
             StoreError::Fenced { .. } => Remedy::Fenced,
+            StoreError::Parked { .. } => Remedy::LookForParked,
             StoreError::Stale { .. } => Remedy::LookUp,
             StoreError::Corrupt(_)
             | StoreError::Migrate(_)

@@ -143,6 +143,8 @@ pub struct Batch {
     pub dead_letters: Vec<DeadLetterRow>,
     /// What becomes of its changes of balances.
     pub balances: Balances,
+    /// It was judged without looking for parked events: it is written only if there are none, of any lane.
+    pub only_if_nothing_is_parked: bool,
 }
 
 /// What becomes of a batch's net changes of balances.

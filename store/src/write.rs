@@ -107,10 +107,19 @@ async fn statements(
 }
 
 async fn move_fence(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), StoreError> {
-    let moved = bind_fence(sqlx::query(include_str!("../queries/fence.sql")), fence, batch).execute(connection).await?;
-    match moved.rows_affected() {
+    let statement = bind_fence(sqlx::query(include_str!("../queries/fence.sql")), fence, batch);
+    match statement.execute(connection).await?.rows_affected() {
         1 => Ok(()),
-        _ => Err(StoreError::Fenced { partition: fence.partition }),
+        _ => Err(not_moved(fence, batch)),
+    }
+}
+
+/// Why a fence was not moved.
+fn not_moved(fence: &Fence, batch: &Batch) -> StoreError {
+    let partition = fence.partition;
+    match batch.only_if_nothing_is_parked {
+        true => StoreError::Parked { partition },
+        false => StoreError::Fenced { partition },
     }
 }
 
@@ -126,6 +135,7 @@ fn bind_fence<'q>(statement: Statement<'q>, fence: &'q Fence, batch: &Batch) -> 
         .bind(batch.from.0)
         .bind(batch.to.0)
         .bind(&fence.topic_id)
+        .bind(batch.only_if_nothing_is_parked)
 }
 
 async fn copy_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use millrace_domain::ids::{EventId, Micros, Partition, PaymentId};
 use millrace_store::rows::Stood;
 
 use super::novelty::Novelty;
+use super::quiet::Quiet;
 
 /// Values by payment. Ids come from publishers: the hash is quick, and seeded anew in each process.
 pub type ByPayment<T> = HashMap<PaymentId, T, foldhash::fast::RandomState>;
@@ -43,6 +44,8 @@ pub struct Memory {
     hot: LruCache<PaymentId, Entry>,
     /// What was seen of the payments that are not remembered.
     pub novelty: Novelty,
+    /// What was seen of parked events.
+    pub quiet: Quiet,
     /// Whether most of the last batch stood already: then the next is likely more of the same.
     pub is_replay: bool,
 }
@@ -50,7 +53,7 @@ pub struct Memory {
 impl Default for Memory {
     /// An empty memory, without a bound as yet.
     fn default() -> Memory {
-        Memory { hot: LruCache::unbounded(), novelty: Novelty::UNKNOWN, is_replay: false }
+        Memory { hot: LruCache::unbounded(), novelty: Novelty::UNKNOWN, quiet: Quiet::UNKNOWN, is_replay: false }
     }
 }
 

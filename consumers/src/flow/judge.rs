@@ -411,6 +411,7 @@ impl<'a> Desk<'a> {
     fn finish(self, from: Offset, to: Offset) -> Judged {
         let payments = self.entries.iter().filter_map(|(id, entry)| changed_row(*id, entry)).collect();
         let batch = Batch {
+            only_if_nothing_is_parked: false,
             from,
             to,
             counts: self.counts,

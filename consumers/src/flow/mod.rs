@@ -8,3 +8,4 @@ pub mod decode;
 pub mod detail;
 pub mod judge;
 pub mod novelty;
+pub mod quiet;

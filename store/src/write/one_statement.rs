@@ -12,7 +12,7 @@ use sqlx::postgres::{PgArgumentBuffer, PgConnection, PgHasArrayType, PgTypeInfo}
 use sqlx::{Encode, Postgres, Row, Type};
 
 use super::{
-    Statement, Written, account_class, balance_columns, bind_fence, bind_states, metadata_json, net_changes,
+    Statement, Written, account_class, balance_columns, bind_fence, bind_states, metadata_json, net_changes, not_moved,
     was_refused,
 };
 use crate::copy::micros_since_2000;
@@ -54,7 +54,7 @@ pub async fn write(connection: &mut PgConnection, fence: &Fence, batch: &Batch, 
         .bind(worker);
     match statement.fetch_one(connection).await.and_then(|row| row.try_get::<i64, _>(0)) {
         Ok(1) => Written::Committed,
-        Ok(_) => Written::Refused(StoreError::Fenced { partition: fence.partition }),
+        Ok(_) => Written::Refused(not_moved(fence, batch)),
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DIVISION_BY_ZERO) => {
             Written::Refused(StoreError::Stale { partition: fence.partition })
         }

@@ -238,6 +238,7 @@ fn stands(row: &PaymentRow) -> Stood {
 
 pub fn empty_batch(from: Offset) -> Batch {
     Batch {
+        only_if_nothing_is_parked: false,
         from,
         to: from,
         counts: Counts::default(),

@@ -1,9 +1,9 @@
-//! A lane expects more of what it saw last, new payments or a replay: here it is wrong.
+//! A lane expects more of what it saw last, new payments or a replay or nothing parked: here it is wrong.
 
 use std::time::Duration;
 
 use millrace_tests::Pipeline;
-use millrace_tests::events::{charge, next, record_in, with};
+use millrace_tests::events::{charge, event, next, record_in, with};
 use millrace_tests::worker::Worker;
 use serde_json::Value;
 
@@ -16,8 +16,12 @@ fn new_payments(count: usize) -> Vec<Value> {
 }
 
 async fn look_ups(worker: &Worker) -> u64 {
+    retries(worker, "look_up").await
+}
+
+async fn retries(worker: &Worker, remedy: &str) -> u64 {
     let (_, metrics) = worker.get("/metrics").await;
-    let line = metrics.lines().find(|line| line.contains("remedy=\"look_up\""));
+    let line = metrics.lines().find(|line| line.contains(&format!("remedy=\"{remedy}\"")));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
@@ -85,6 +89,57 @@ async fn what_is_new_within_a_replay_is_judged_by_its_payment_and_what_is_not_by
     publish(&pipeline, &again).await;
     assert_eq!(look_ups(&worker).await, 1, "a key said once that the replay had begun");
     publish(&pipeline, &new_payments(ENOUGH)).await;
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_lane_parked_is_found_though_nothing_was_expected() {
+    let pipeline = Pipeline::of("quiet", 2, "").await;
+    let worker = pipeline.worker().with(&["--remembered-payments-max", "1"]).start();
+    let publish = async |partition, events: &[&Value]| {
+        pipeline.publish(events.iter().map(|event| record_in(partition, event))).await;
+        pipeline.drained(DRAIN_WITHIN).await;
+    };
+    let (first, second) = (charge("u-1", 100), charge("u-2", 100));
+    publish(0, &[&first]).await;
+    publish(1, &[&second]).await;
+    assert_eq!(retries(&worker, "look_for_parked").await, 0, "nothing is parked");
+
+    // The lane of partition 1 has not seen these, and still expects nothing.
+    let early = event("payment.captured", "u-1", 100);
+    let too_much = next(&first, "refund.succeeded", 70);
+    publish(0, &[&early, &too_much]).await;
+    publish(1, &[&early, &with(too_much.clone(), "amount_minor", 71)]).await;
+    assert_eq!(retries(&worker, "look_for_parked").await, 1, "the fence said that something is parked");
+
+    // Then it looks, in a large batch too: what waits is drained, whose id is parked is not applied twice.
+    let many = new_payments(300);
+    publish(1, &many.iter().chain([&early]).collect::<Vec<_>>()).await;
+    publish(0, &[&next(&early, "payment.authorized", 100)]).await;
+    publish(0, &many.iter().take(5).chain([&early]).collect::<Vec<_>>()).await;
+    assert_eq!(retries(&worker, "look_for_parked").await, 1);
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_batch_that_expects_nothing_parked_looks_too() {
+    let pipeline = Pipeline::of("quiet-large", 2, "").await;
+    let early = event("payment.captured", "u-1", 100);
+    let (many, more) = (new_payments(2_000), new_payments(2_000));
+    pipeline.publish([record_in(0, &early)]).await;
+    let mut parks = pipeline.worker().start();
+    pipeline.drained(DRAIN_WITHIN).await;
+    parks.kill_9();
+
+    // A backlog: the first batch of each lane is large, and expects nothing.
+    pipeline.publish(many.iter().map(|event| record_in(0, event))).await;
+    pipeline.publish([record_in(0, &next(&early, "payment.authorized", 100))]).await;
+    pipeline.publish(more.iter().chain([&early]).map(|event| record_in(1, event))).await;
+    let worker = pipeline.worker().start();
+    pipeline.drained(DRAIN_WITHIN).await;
+    assert!(retries(&worker, "look_for_parked").await >= 1);
     pipeline.agrees_with_the_model().await;
     pipeline.finish().await;
 }
