@@ -42,6 +42,8 @@ pub(crate) struct Sender {
     read_next: Offset,
     /// Read and not handed over yet: no longer than until the reader finds nothing more to read.
     pack: RecordPack,
+    /// The bytes of its longest record.
+    longest: usize,
     offsets: Vec<Offset>,
 }
 
@@ -57,20 +59,25 @@ pub(crate) struct Receiver {
 pub(crate) fn channel(read_next: Offset) -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let buffered_bytes = Arc::new(AtomicUsize::new(0));
-    let (generation, pack, offsets) = Default::default();
+    let (generation, pack, longest, offsets) = Default::default();
     let begun = Vec::new().into_iter();
     let lane = Receiver { chunks: receiver, buffered_bytes: buffered_bytes.clone(), generation, begun };
-    (Sender { chunks: sender, buffered_bytes, generation, read_next, pack, offsets }, lane)
+    (Sender { chunks: sender, buffered_bytes, generation, read_next, pack, longest, offsets }, lane)
 }
 
 impl Sender {
     /// Takes a record; it reaches the lane with the next `hand_over`, or when enough have come together.
     pub(crate) fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let before = self.pack.len_bytes();
         record::put(message, &mut self.pack);
+        self.longest = self.longest.max(self.pack.len_bytes() - before);
         self.offsets.push(Offset(message.offset()));
         self.read_next = Offset(message.offset() + 1);
-        if self.pack.len_bytes() >= CHUNK_BYTES_MAX {
+        // Memory grows by doubling: a pack that went over the bound by one record would hold twice as much as it needs.
+        if self.pack.len_bytes() + self.longest > CHUNK_BYTES_MAX {
             self.hand_over();
+            // After a full one likely comes another.
+            self.pack = RecordPack::with_capacity(CHUNK_BYTES_MAX);
         }
     }
 
@@ -80,6 +87,7 @@ impl Sender {
             return;
         }
         let pack = std::mem::take(&mut self.pack);
+        self.longest = 0;
         let bytes = pack.len_bytes() + pack.len() * RECORD_OVERHEAD_BYTES;
         let records = self.offsets.drain(..).zip(pack.into_records()).map(|(offset, raw)| Record { offset, raw });
         let chunk = Chunk { generation: self.generation, records: records.collect(), bytes };

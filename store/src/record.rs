@@ -91,6 +91,11 @@ struct Begun {
 }
 
 impl RecordPack {
+    /// A pack with room for records of so many bytes together.
+    pub fn with_capacity(bytes: usize) -> RecordPack {
+        RecordPack { bytes: Vec::with_capacity(bytes), begun: Vec::new() }
+    }
+
     /// Begins the next record; its headers follow.
     pub fn begin(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, published_at: Option<Micros>) {
         let start = self.bytes.len();
