@@ -2,9 +2,11 @@
 //!
 //! Only figures that both have are compared. Two machines are not two versions: that they differ is said first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
-use crate::results::{Measurement, Results, Spread, figure};
+use crate::results::{Machine, Measurement, Results, Spread, figure};
 use crate::show;
 
 /// A change beyond the spread.
@@ -77,13 +79,34 @@ fn judge(found: &mut Comparison, of: &Measurement, name: &str, old: &Spread, new
 fn caveats(old: &Results, new: &Results) -> Vec<String> {
     let mut caveats = Vec::new();
     if old.machine != new.machine {
-        let named = |results: &Results| format!("{} x {}", results.machine.cores, results.machine.cpu);
-        caveats.push(format!("the machines or Postgres' settings differ: {}, now {}", named(old), named(new)));
+        let differ = differences(&facts(&old.machine), &facts(&new.machine));
+        caveats.push(format!("the machines or Postgres' settings differ: {}", differ.join("; ")));
     }
     if old.form != new.form {
         caveats.push(format!("the forms differ: {}, now {}", old.form, new.form));
     }
     caveats
+}
+
+/// What is known of a machine and its Postgres, by name.
+fn facts(machine: &Machine) -> BTreeMap<String, String> {
+    let Machine { cpu, cores, memory_gib, kernel, postgres } = machine;
+    let mut facts = postgres.clone();
+    let of_machine = [
+        ("cpu", cpu.clone()),
+        ("cores", cores.to_string()),
+        ("memory GiB", memory_gib.to_string()),
+        ("kernel", kernel.clone()),
+    ];
+    facts.extend(of_machine.map(|(name, fact)| (name.to_owned(), fact)));
+    facts
+}
+
+fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let of = |facts: &BTreeMap<String, String>, name: &String| facts.get(name).map_or("unknown", |f| f).to_owned();
+    let differ = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    differ.map(|name| format!("{name} {}, now {}", of(old, name), of(new, name))).collect()
 }
 
 /// The comparison as text.
@@ -135,5 +158,18 @@ mod tests {
     fn more_of_everything_but_the_rate_is_worse() {
         check(figure::P99_MS, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0], 1, 0);
         check(figure::MEMORY_MIB, [4.0, 5.0, 6.0], [1.0, 2.0, 3.0], 0, 1);
+    }
+
+    #[test]
+    fn what_of_two_machines_differs_is_named() {
+        let mut old = Results {
+            machine: Machine { cores: 2, kernel: "6.1".into(), ..Machine::default() },
+            ..results("x", [1.0; 3])
+        };
+        let mut new = old.clone();
+        new.machine.kernel = "6.2".into();
+        old.machine.postgres.insert("fsync".into(), "on".into());
+        let said = "the machines or Postgres' settings differ: fsync on, now unknown; kernel 6.1, now 6.2";
+        assert_eq!(compare(&old, &new).caveats, [said]);
     }
 }
