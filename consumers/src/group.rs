@@ -135,6 +135,7 @@ impl Group {
         let until = Instant::now() + CLAIMS_DEADLINE;
         let names: Vec<i32> = partitions.iter().map(|p| p.0).collect();
         tracing::debug!(partitions = ?names, "assigned");
+        self.health.group_is_lost(false);
         let mut lanes = self.lanes();
         let mut claimed = Vec::new();
         for partition in partitions {
@@ -241,7 +242,16 @@ impl Group {
     fn revoked(&self, consumer: &BaseConsumer<Self>, partitions: Vec<Partition>) {
         let mut lanes = self.lanes();
         let names: Vec<i32> = partitions.iter().map(|p| p.0).collect();
-        tracing::info!(partitions = ?names, lost = consumer.assignment_lost(), "revoked");
+        if consumer.assignment_lost() {
+            self.health.group_is_lost(true);
+            tracing::warn!(
+                partitions = ?names,
+                "the consumer group and this worker lost each other for longer than the session time-out: its lanes end here, \
+                 and go on here or elsewhere once the group answers"
+            );
+        } else {
+            tracing::info!(partitions = ?names, "revoked");
+        }
         let mut leaving: Vec<(Partition, LaneHandle)> = partitions
             .iter()
             .filter_map(|partition| {

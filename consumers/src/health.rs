@@ -1,7 +1,7 @@
 //! What a worker says of itself: alive, ready, and why not.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ pub struct Health {
     pub(crate) postgres: Arc<Availability>,
     pub(crate) kafka: Arc<Availability>,
     lanes: Mutex<BTreeMap<Partition, Arc<LaneState>>>,
+    /// All partitions were taken away because the group did not answer, and it has given none since.
+    group_lost: AtomicBool,
+    topic_missing: AtomicBool,
     reader_ms: AtomicI64,
     since: Instant,
 }
@@ -29,6 +32,8 @@ impl Health {
             postgres: Arc::new(Availability::of("Postgres", names::POSTGRES_UP)),
             kafka: Arc::new(Availability::of("Kafka", names::KAFKA_UP)),
             lanes: Mutex::new(BTreeMap::new()),
+            group_lost: AtomicBool::new(false),
+            topic_missing: AtomicBool::new(false),
             reader_ms: AtomicI64::new(0),
             since: Instant::now(),
         })
@@ -37,6 +42,24 @@ impl Health {
     /// The reader came round.
     pub(crate) fn reader_came_round(&self) {
         self.reader_ms.store(self.since.elapsed().as_millis() as i64, Ordering::Relaxed);
+    }
+
+    /// Whether the group has lost this worker: it gives partitions, even if none, or takes them away unheard.
+    pub(crate) fn group_is_lost(&self, lost: bool) {
+        if self.group_lost.swap(lost, Ordering::Relaxed) && !lost {
+            tracing::info!("the consumer group answers again");
+        }
+    }
+
+    /// Whether the topic is there.
+    pub(crate) fn topic_is_missing(&self, missing: bool) {
+        self.topic_missing.store(missing, Ordering::Relaxed);
+    }
+
+    /// Whether a worker without lanes has none because the others have them all.
+    pub(crate) fn may_stand_by(&self) -> bool {
+        let kept_away = self.group_lost.load(Ordering::Relaxed) || self.topic_missing.load(Ordering::Relaxed);
+        self.kafka.is_up() && !kept_away
     }
 
     pub(crate) fn lane_began(&self, lane: Arc<LaneState>) {
@@ -66,6 +89,12 @@ impl Health {
         }
         if !self.kafka.is_up() {
             reasons.push("Kafka is away".into());
+        }
+        if self.group_lost.load(Ordering::Relaxed) {
+            reasons.push("the consumer group does not answer".into());
+        }
+        if self.topic_missing.load(Ordering::Relaxed) {
+            reasons.push("the topic does not exist".into());
         }
         let halted = self.lock().values().filter_map(|lane| lane.halted()).collect::<Vec<_>>();
         reasons.extend(halted.into_iter().map(|why| format!("lane halted: {why}")));

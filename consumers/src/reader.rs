@@ -272,7 +272,7 @@ impl Reader {
         match (idle, self.alone_since) {
             (false, _) => self.alone_since = None,
             (true, None) => self.alone_since = Some(Instant::now()),
-            (true, Some(since)) if since.elapsed() >= STANDBY_AFTER && self.group().health.kafka.is_up() => {
+            (true, Some(since)) if since.elapsed() >= STANDBY_AFTER && self.group().health.may_stand_by() => {
                 let topic = &self.group().config.topic;
                 tracing::info!(topic, "standby: no partition is free; taking over when a worker leaves or dies");
                 // Said once: a moment far ahead keeps it quiet until lanes came and went.

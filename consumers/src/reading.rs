@@ -42,6 +42,7 @@ pub(crate) async fn judged(
         true => desk.read_ids_first().await?,
         false => desk.read_payments_first().await?,
     }
+    desk.standing.redriven_from = load::dead_letters(desk.connection, &work.dead_letter_ids()).await?;
     let mut judged = desk.surely(from).await?;
     judged.batch.only_if_nothing_is_parked = desk.takes_nothing_for_parked;
     if let Work::Records(records) = work {
@@ -80,11 +81,10 @@ impl<'a> Reading<'a> {
 
     async fn read_payments_first(&mut self) -> Result<(), StoreError> {
         self.need(self.work.payments(|_| true));
-        match matches!(self.work, Work::Records(_)) && self.memory.quiet.is_expected() {
+        match self.is_stream() && self.memory.quiet.is_expected() {
             true => self.takes_nothing_for_parked = true,
             false => self.read_parked().await?,
         }
-        self.standing.redriven_from = load::dead_letters(self.connection, &self.work.dead_letter_ids()).await?;
         self.read_payments().await?;
         self.look_up_suspected().await
     }
@@ -94,9 +94,13 @@ impl<'a> Reading<'a> {
         self.stood_after_all(stood);
         self.need(self.work.payments(|event| !self.standing.hashes.contains_key(&event)));
         self.read_parked().await?;
-        self.standing.redriven_from = load::dead_letters(self.connection, &self.work.dead_letter_ids()).await?;
         self.ask_after_all(self.missing.clone()).await?;
         Ok(())
+    }
+
+    /// Whether the work tells what the stream is like: a sweep goes over what is parked, by choice.
+    fn is_stream(&self) -> bool {
+        matches!(self.work, Work::Records(_))
     }
 
     fn need(&mut self, payments: Vec<PaymentId>) {
@@ -131,7 +135,7 @@ impl<'a> Reading<'a> {
         };
         let mut waiting: HashMap<PaymentId, Vec<(Parked, ParkedRow)>> = HashMap::new();
         let parked = load::parked(self.connection, self.setting.partition, &missing, &events).await?;
-        if matches!(self.work, Work::Records(_)) {
+        if self.is_stream() {
             self.memory.quiet = self.memory.quiet.after_looking(parked.len());
         }
         for row in parked {
@@ -151,14 +155,13 @@ impl<'a> Reading<'a> {
 
     /// The payments that are not remembered; none but those with something parked, if all are expected to be new.
     async fn read_payments(&mut self) -> Result<(), StoreError> {
-        let is_stream = matches!(self.work, Work::Records(_));
-        if is_stream && self.memory.novelty.is_expected(self.missing.len()) {
+        if self.is_stream() && self.memory.novelty.is_expected(self.missing.len()) {
             let waiting = self.read.keys().copied().collect();
             self.ask(waiting).await?;
             return Ok(());
         }
         let found = self.ask(self.missing.clone()).await?;
-        if is_stream {
+        if self.is_stream() {
             self.memory.novelty = self.memory.novelty.after_reading(self.missing.len(), found);
         }
         Ok(())

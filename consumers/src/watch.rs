@@ -41,6 +41,7 @@ impl Watch {
             match self.ask() {
                 Ok(id) => {
                     self.health.kafka.answered();
+                    self.health.topic_is_missing(false);
                     missing_said = false;
                     self.compare(&mut first_id, id);
                     if looks.is_multiple_of(LAG_EVERY) {
@@ -50,6 +51,7 @@ impl Watch {
                 }
                 Err(error @ TopicIdError::NoSuchTopic(_)) => {
                     self.health.kafka.answered();
+                    self.health.topic_is_missing(true);
                     if !std::mem::replace(&mut missing_said, true) {
                         tracing::error!(%error, "waiting for the topic");
                     }

@@ -23,6 +23,9 @@ use crate::watch::Watch;
 
 /// How often the months ahead are made.
 const MONTHS_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often Postgres is asked whether it is there, and how long it may take to answer.
+const POSTGRES_ASKED_EVERY: Duration = Duration::from_secs(5);
+const POSTGRES_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How often the watchdog looks.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(1);
 /// The exit code of a worker that its watchdog ended.
@@ -59,7 +62,7 @@ pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationTo
         Ok(ready) => ready?,
     }
     let (commands, inbox) = mpsc::channel();
-    let group = Group::new(config.clone(), health.clone(), Handle::current(), connections, commands.clone());
+    let group = Group::new(config.clone(), health.clone(), Handle::current(), connections.clone(), commands.clone());
     let consumer: Arc<BaseConsumer<Group>> = Arc::new(config.consumer().create_with_context(group)?);
 
     let background = stop.child_token();
@@ -73,6 +76,7 @@ pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationTo
     let watching = std::thread::spawn(move || watch.run());
     tokio::spawn(keep_months(config.clone(), background.clone()));
     tokio::spawn(watchdog(config.clone(), health.clone(), background.clone()));
+    tokio::spawn(ask_postgres(connections, background.clone()));
 
     let reader = Reader::new(consumer, inbox, stop);
     let reading = std::thread::spawn(move || reader.run());
@@ -124,6 +128,26 @@ async fn keep_months(config: Arc<WorkerConfig>, stop: CancellationToken) {
         };
         if let Err(error) = made.await {
             tracing::error!(%error, "cannot make the next months of the event log; trying again in an hour");
+        }
+    }
+}
+
+/// Notices an outage of Postgres in a quiet hour too, when no lane has anything to write.
+async fn ask_postgres(connections: Connections, stop: CancellationToken) {
+    while session::pause(POSTGRES_ASKED_EVERY, &stop).await.is_ok() {
+        // Where all connections are lent, those who have them hear of an outage first.
+        let Ok(lent) = tokio::time::timeout(POSTGRES_ANSWERS_WITHIN, connections.lend()).await else { continue };
+        let mut connection = match lent {
+            Ok(connection) => connection,
+            Err(error) => {
+                connections.postgres.failed(&error);
+                continue;
+            }
+        };
+        match tokio::time::timeout(POSTGRES_ANSWERS_WITHIN, connect::ping(&mut connection)).await {
+            Ok(Ok(())) => connection.give_back(),
+            Ok(Err(error)) => connections.lost(Some(connection), &error),
+            Err(_) => connections.lost(Some(connection), &connections.database.silent_for(POSTGRES_ANSWERS_WITHIN)),
         }
     }
 }

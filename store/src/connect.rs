@@ -87,6 +87,11 @@ impl Database {
         StoreError::Database(sqlx::Error::Io(error))
     }
 
+    /// That it did not answer for so long.
+    pub fn silent_for(&self, time: Duration) -> StoreError {
+        self.unreachable(std::io::ErrorKind::TimedOut, &format!("no answer within {} s", time.as_secs()))
+    }
+
     async fn connect_with(&self, options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
         let connecting = PgConnection::connect_with(options);
         match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
@@ -96,12 +101,15 @@ impl Database {
             }
             Ok(Err(sqlx::Error::Io(error))) => Err(self.unreachable(error.kind(), &error.to_string())),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => {
-                let silence = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
-                Err(self.unreachable(std::io::ErrorKind::TimedOut, &silence))
-            }
+            Err(_) => Err(self.silent_for(CONNECT_TIMEOUT)),
         }
     }
+}
+
+/// Whether the database still answers on this connection.
+pub async fn ping(connection: &mut PgConnection) -> Result<(), StoreError> {
+    connection.ping().await?;
+    Ok(())
 }
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");

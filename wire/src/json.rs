@@ -105,7 +105,8 @@ fn read_with_care(line: &[u8]) -> Result<JsonEvent<'_>, JsonError> {
 fn shape_problem(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let path = error.path().to_string();
     let problem = match path.as_str() {
-        "." => format!("not an event in JSON: {}", error.inner()),
+        // The second where the text ends before a name does.
+        "." | "?" => format!("not an event in JSON: {}", error.inner()),
         field => format!("field `{field}`: {}", error.inner()),
     };
     short(problem)

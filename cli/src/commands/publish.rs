@@ -32,6 +32,7 @@ mod checkpoint;
 pub(super) mod feed;
 pub(super) mod input;
 pub(super) mod lines;
+mod outputs;
 pub(super) mod progress;
 pub(super) mod reader;
 pub(super) mod record;
@@ -77,6 +78,9 @@ pub struct PublishArgs {
     #[arg(long)]
     resume: bool,
     /// Where the checkpoint is kept [default: FILE.checkpoint; none for stdin]
+    ///
+    /// One that is named is tried before anything is published, and the run ends when it cannot be written. Where the
+    /// default one cannot be written a run says so and goes on, without being resumable.
     #[arg(long, value_name = "PATH")]
     checkpoint: Option<PathBuf>,
     /// Events per second, each at its own time [default: as fast as they are accepted]
@@ -139,9 +143,12 @@ pub async fn run(args: PublishArgs, brokers: &str, topic: &str, output: Format) 
     let stopper = Stopper::new();
     stopper.on_signals()?;
     let input = Input::open(&args.file)?;
-    let start = start(&args, &input, topic)?;
+    let checkpoint_path = args.checkpoint.clone().or_else(|| input.file.as_deref().map(Checkpoint::default_path));
+    let skipped_path = skipped_path(&args, input.file.as_deref());
+    outputs::check(&args.file, checkpoint_path.as_deref(), skipped_path.as_deref())?;
+    let start = start(&args, &input, topic, checkpoint_path)?;
     let mark = start.resumed.as_ref().map(Checkpoint::mark).unwrap_or_default();
-    let (name, bytes, file) = (input.name.clone(), input.bytes, input.file.clone());
+    let (name, bytes) = (input.name.clone(), input.bytes);
     let head = Head::default();
     let lines =
         input.lines_from(mark, args.max_line_bytes, &head, |first| match (&start.resumed, &start.checkpoint_path) {
@@ -169,7 +176,10 @@ pub async fn run(args: PublishArgs, brokers: &str, topic: &str, output: Format) 
         required: args.resume || args.checkpoint.is_some(),
         written: start.resumed.as_ref().map(Checkpoint::mark),
     });
-    let mut skipped = skipped_lines(&args, file.as_deref(), start.resumed.as_ref())?;
+    if let Some(keeper) = keeper.as_ref().filter(|keeper| keeper.required) {
+        keeper.rehearse(mark)?;
+    }
+    let mut skipped = skipped_path.map(|path| skipped_lines(path, start.resumed.as_ref())).transpose()?;
 
     let began = Instant::now();
     let batches = reader::start(lines, Rules { allow_raw: args.allow_raw, line_bytes_max: args.max_line_bytes })?;
@@ -227,9 +237,7 @@ async fn publish(
 }
 
 /// Finds the checkpoint, and says what people should know.
-fn start(args: &PublishArgs, input: &Input, topic: &str) -> anyhow::Result<Start> {
-    let default_path = input.file.as_deref().map(Checkpoint::default_path);
-    let checkpoint_path = args.checkpoint.clone().or(default_path);
+fn start(args: &PublishArgs, input: &Input, topic: &str, checkpoint_path: Option<PathBuf>) -> anyhow::Result<Start> {
     let found = match &checkpoint_path {
         // A run from the beginning replaces whatever is there.
         Some(path) if !args.resume => Checkpoint::load(path).unwrap_or(None),
@@ -264,17 +272,17 @@ fn start(args: &PublishArgs, input: &Input, topic: &str) -> anyhow::Result<Start
     Ok(Start { checkpoint_path, resumed })
 }
 
-/// The file of skipped lines, if lines are skipped. Opened last: a run that cannot begin replaces no file.
-fn skipped_lines(
-    args: &PublishArgs,
-    input: Option<&Path>,
-    resumed: Option<&Checkpoint>,
-) -> anyhow::Result<Option<SkippedLines>> {
+/// Where skipped lines are kept, if lines are skipped.
+fn skipped_path(args: &PublishArgs, input: Option<&Path>) -> Option<PathBuf> {
     let path = || args.skipped.clone().unwrap_or_else(|| SkippedLines::default_path(input));
-    match (args.on_error, resumed) {
-        (OnError::Stop, _) => Ok(None),
-        (OnError::Skip, None) => SkippedLines::start(path()).map(Some),
-        (OnError::Skip, Some(checkpoint)) => SkippedLines::resume(path(), checkpoint.skipped_bytes).map(Some),
+    (args.on_error == OnError::Skip).then(path)
+}
+
+/// The file of skipped lines. Opened last: a run that cannot begin replaces no file.
+fn skipped_lines(path: PathBuf, resumed: Option<&Checkpoint>) -> anyhow::Result<SkippedLines> {
+    match resumed {
+        None => SkippedLines::start(path),
+        Some(checkpoint) => SkippedLines::resume(path, checkpoint.skipped_bytes),
     }
 }
 
@@ -310,6 +318,9 @@ pub(super) fn error(name: &str, end: &End, stop: Option<Stop>) -> Option<anyhow:
             "{name}:{line}: {reason}\n{acked}, nothing from line {line} on was published. Correct it, then {resume}; \
              `--on-error skip` sets such lines aside instead"
         )),
+        (None, Fed::NotKept { error }) => {
+            Some(anyhow!("{name}: {error:#}\n{acked}; make room, or name another file by --skipped, and then {resume}"))
+        }
         (None, Fed::Unreadable { line, error }) => {
             Some(anyhow!("{name}: cannot be read behind line {line}: {error}\n{acked}; {resume}"))
         }

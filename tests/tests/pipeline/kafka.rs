@@ -26,6 +26,19 @@ async fn a_worker_without_brokers_says_so_once_is_not_ready_and_can_be_stopped()
     pipeline.remove().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_topic_is_not_there_is_not_ready_and_says_why() {
+    let pipeline = Pipeline::of("no-topic", 1, "").await;
+    let mut worker = pipeline.worker().set("MILLRACE_TOPIC", &format!("{}-nosuch", pipeline.name)).start();
+    worker.says("waiting for the topic", SOON).await;
+    let (status, body) = worker.get("/readyz").await;
+    assert_eq!((status, body.contains("the topic does not exist")), (503, true), "{body}");
+    worker.assert_running();
+    worker.terminate();
+    assert!(worker.ended(SOON).await.success(), "{}", worker.tail());
+    pipeline.remove().await;
+}
+
 /// The stack's own command, if it is this checkout's stack that the tests run on.
 fn stack_of_this_checkout(brokers: &str, arguments: &[&str]) -> Result<(), String> {
     let script = repository().join("compose/stack");

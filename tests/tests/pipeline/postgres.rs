@@ -5,6 +5,7 @@ use std::time::Duration;
 use millrace_tests::kafka::Raw;
 use millrace_tests::proxy::{Link, Loss};
 use millrace_tests::stack::heavy;
+use millrace_tests::worker::Worker;
 use millrace_tests::{Pipeline, Proxy, until};
 
 use crate::load::four_streams;
@@ -21,6 +22,15 @@ async fn behind_a_proxy(purpose: &str, records: Vec<Raw>) -> (Pipeline, Proxy, S
     (pipeline, proxy, url)
 }
 
+/// What `/readyz` says once it answers with this status.
+async fn readiness(worker: &Worker, wanted: u16) -> String {
+    until(&format!("/readyz answers {wanted}"), SOON, async || {
+        let (status, body) = worker.get("/readyz").await;
+        if status == wanted { Ok(body) } else { Err(format!("{status}: {body}")) }
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_postgres_is_away_a_worker_waits_says_so_once_and_goes_on() {
     let _turn = heavy().await;
@@ -29,26 +39,22 @@ async fn while_postgres_is_away_a_worker_waits_says_so_once_and_goes_on() {
     pipeline.consumed(800, SOON).await;
     proxy.set(Link::Cut);
     worker.says("Postgres is away", SOON).await;
-    let readiness = |wanted: u16| {
-        let worker = &worker;
-        async move {
-            until(&format!("/readyz answers {wanted}"), SOON, async || {
-                let (status, body) = worker.get("/readyz").await;
-                if status == wanted { Ok(body) } else { Err(format!("{status}: {body}")) }
-            })
-            .await
-        }
-    };
-    assert!(readiness(503).await.contains("Postgres is away"));
+    assert!(readiness(&worker, 503).await.contains("Postgres is away"));
     let (alive, _) = worker.get("/livez").await;
     assert_eq!(alive, 200, "a database that is away is no reason to restart the worker");
     proxy.set(Link::Up);
-    readiness(200).await;
+    readiness(&worker, 200).await;
     pipeline.drained(DRAIN_WITHIN).await;
     worker.assert_running();
     assert_eq!(worker.times_said("Postgres is away"), 1, "{}", worker.said());
     assert_eq!(worker.times_said("Postgres is back"), 1, "{}", worker.said());
     pipeline.agrees_with_the_model().await;
+
+    // In a quiet hour too, when no lane has anything to write.
+    proxy.set(Link::Cut);
+    assert!(readiness(&worker, 503).await.contains("Postgres is away"));
+    proxy.set(Link::Up);
+    readiness(&worker, 200).await;
     pipeline.finish().await;
 }
 

@@ -101,17 +101,34 @@ impl Checkpoint {
         Ok(Some(checkpoint))
     }
 
+    /// Where the file is written before it takes the place of the one before.
+    pub fn new_path(path: &Path) -> PathBuf {
+        with_suffix(path, ".new")
+    }
+
     /// Replaces the file.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let replace = || -> io::Result<()> {
-            let new = with_suffix(path, ".new");
+        self.write(path, |new| fs::rename(new, path))
+    }
+
+    /// Whether the file could be replaced: what stands there stays.
+    pub fn rehearse(&self, path: &Path) -> anyhow::Result<()> {
+        self.write(path, |new| fs::remove_file(new))
+    }
+
+    fn write(&self, path: &Path, then: impl FnOnce(&Path) -> io::Result<()>) -> anyhow::Result<()> {
+        let new = Checkpoint::new_path(path);
+        let write = || -> io::Result<()> {
             let mut file = File::create(&new)?;
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
             file.write_all(b"\n")?;
-            file.sync_data()?;
-            fs::rename(&new, path)
+            file.sync_data()
         };
-        replace().with_context(|| format!("cannot write the checkpoint {}", path.display()))
+        write().and_then(|()| then(&new)).map_err(|error| {
+            // Half a file helps nobody, and a full disk needs the room.
+            let _ = fs::remove_file(&new);
+            anyhow::Error::new(error).context(format!("cannot write the checkpoint {}", path.display()))
+        })
     }
 
     /// Refuses to go on with another topic.

@@ -35,6 +35,11 @@ pub enum Fed {
         /// Why.
         error: PublishError,
     },
+    /// A line was to be set aside, and could not be kept.
+    NotKept {
+        /// Why, with its number.
+        error: anyhow::Error,
+    },
     /// The input cannot be read on.
     Unreadable {
         /// The last line before it.
@@ -84,7 +89,7 @@ pub struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Feeds until the input or the run ends. An error is of the file of skipped lines.
+    /// Feeds until the input or the run ends. An error is of the program's own.
     pub async fn run(mut self, batches: mpsc::Receiver<Vec<Item>>) -> anyhow::Result<Fed> {
         let fed = self.all(batches).await;
         self.steps.flush().await;
@@ -171,8 +176,10 @@ impl Feed<'_> {
         let Some(skipped) = &mut self.skipped else {
             return Ok(Some(Fed::BadLine { line: mark.line, reason: bad.reason }));
         };
-        let skipped_bytes = skipped.append(mark.line, &bad.reason, &bad.text, bad.line_bytes)?;
-        self.steps.send(Step::Skipped { mark, skipped_bytes }).await;
+        match skipped.append(mark.line, &bad.reason, &bad.text, bad.line_bytes) {
+            Ok(skipped_bytes) => self.steps.send(Step::Skipped { mark, skipped_bytes }).await,
+            Err(error) => return Ok(Some(Fed::NotKept { error })),
+        }
         Ok(None)
     }
 }

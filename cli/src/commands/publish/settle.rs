@@ -38,6 +38,11 @@ pub struct Keeper {
 }
 
 impl Keeper {
+    /// Whether the checkpoint could be written, before anything is published.
+    pub fn rehearse(&self, mark: Mark) -> anyhow::Result<()> {
+        self.head.with(|head| self.template.at(mark, 0, head)).rehearse(&self.path)
+    }
+
     /// Writes the checkpoint if the mark has moved: a run that came nowhere leaves no file behind.
     pub fn keep(&mut self, acks: &Acks) -> anyhow::Result<()> {
         if acks.mark == self.written.unwrap_or_default() {
