@@ -9,3 +9,4 @@ pub mod detail;
 pub mod judge;
 pub mod novelty;
 pub mod quiet;
+pub mod streak;

@@ -4,6 +4,8 @@
 //! twentieth of the database's time. A payment that was taken for new and is not is caught: what applies meets the key of
 //! `payments`, and what does not apply is looked up before anything is written.
 
+use super::streak::Streak;
+
 /// A lane takes as many payments for new as are this part of those that were, one after the other: a mistake costs little.
 const SHARE: usize = 8;
 /// So many in a row must be new before any number is taken for new.
@@ -12,38 +14,26 @@ const NEW_IN_A_ROW_MIN: usize = 2_000;
 const NEW_IN_A_ROW_MAX: usize = 1 << 20;
 
 /// What a lane saw of the payments that it did not remember.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Novelty {
-    new_in_a_row: usize,
-    wanted: usize,
-}
+pub type Novelty = Streak<NEW_IN_A_ROW_MIN, NEW_IN_A_ROW_MAX>;
 
 impl Novelty {
     /// A lane that has seen nothing.
-    pub const UNKNOWN: Novelty = Novelty { new_in_a_row: 0, wanted: NEW_IN_A_ROW_MIN };
+    pub const UNKNOWN: Novelty = Streak::wanting(NEW_IN_A_ROW_MIN);
 
     /// Whether so many payments that are not remembered are taken for new.
     pub fn is_expected(self, payments: usize) -> bool {
         let mistakes = self.wanted / NEW_IN_A_ROW_MIN;
-        self.new_in_a_row >= self.wanted.min(payments.max(1).saturating_mul(SHARE * mistakes))
+        self.length >= self.wanted.min(payments.max(1).saturating_mul(SHARE * mistakes))
     }
 
     /// Whether any number of payments may be taken for new.
     pub fn is_hopeful(self) -> bool {
-        self.new_in_a_row > 0
+        self.length > 0
     }
 
     /// After `asked` payments that were not remembered were read, and `found` of them stood.
     pub fn after_reading(self, asked: usize, found: usize) -> Novelty {
-        match found {
-            0 => Novelty { new_in_a_row: self.new_in_a_row.saturating_add(asked), ..self },
-            _ => Novelty { new_in_a_row: 0, ..self },
-        }
-    }
-
-    /// After a payment that was taken for new turned out to stand: it takes twice as many to be trusted again.
-    pub fn after_being_wrong(self) -> Novelty {
-        Novelty { new_in_a_row: 0, wanted: (self.wanted * 2).min(NEW_IN_A_ROW_MAX) }
+        self.after(asked, found)
     }
 }
 

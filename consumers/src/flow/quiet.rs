@@ -3,38 +3,28 @@
 //! Where every event comes in order nothing is ever parked, and to ask for it is a round trip of each batch. That nothing
 //! is parked is then said with the fence: Postgres moves it only if that is so, and the lane looks otherwise.
 
-/// So many batches must find nothing parked for them before the next takes it so; the first batch of a lane does.
-const BATCHES_MIN: u32 = 64;
-/// After being wrong again and again, so many.
-const BATCHES_MAX: u32 = 1 << 16;
+use super::streak::Streak;
 
-/// What a lane saw of parked events.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Quiet {
-    batches: u32,
-    wanted: u32,
-}
+/// So many batches must find nothing parked for them before the next takes it so; the first batch of a lane does.
+const BATCHES_MIN: usize = 64;
+/// After being wrong again and again, so many.
+const BATCHES_MAX: usize = 1 << 16;
+
+/// What a lane saw of parked events, by batch.
+pub type Quiet = Streak<BATCHES_MIN, BATCHES_MAX>;
 
 impl Quiet {
     /// A lane that has seen nothing.
-    pub const UNKNOWN: Quiet = Quiet { batches: 0, wanted: 0 };
+    pub const UNKNOWN: Quiet = Streak::wanting(0);
 
     /// Whether nothing is taken to be parked.
     pub fn is_expected(self) -> bool {
-        self.batches >= self.wanted
+        self.length >= self.wanted
     }
 
-    /// After a batch looked, and found so many events parked for it.
+    /// After a batch looked, and found so many events parked for it, or parked them itself.
     pub fn after_looking(self, found: usize) -> Quiet {
-        match found {
-            0 => Quiet { batches: self.batches.saturating_add(1), ..self },
-            _ => Quiet { batches: 0, wanted: self.wanted.max(BATCHES_MIN) },
-        }
-    }
-
-    /// After something was parked all the same, by this lane or by another: it takes twice as many to be trusted again.
-    pub fn after_being_wrong(self) -> Quiet {
-        Quiet { batches: 0, wanted: (self.wanted * 2).clamp(BATCHES_MIN, BATCHES_MAX) }
+        self.after(1, found)
     }
 }
 
@@ -42,7 +32,7 @@ impl Quiet {
 mod tests {
     use super::*;
 
-    fn after_batches(quiet: Quiet, count: u32) -> Quiet {
+    fn after_batches(quiet: Quiet, count: usize) -> Quiet {
         (0..count).fold(quiet, |quiet, _| quiet.after_looking(0))
     }
 

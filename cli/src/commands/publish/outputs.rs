@@ -31,17 +31,15 @@ pub fn check(input: &Path, checkpoint: Option<&Path>, skipped: Option<&Path>) ->
     let input = if input.as_os_str() == "-" { Path::new("/dev/stdin") } else { input };
     let checkpoint_new = checkpoint.map(Checkpoint::new_path);
     let outputs = [("--checkpoint", checkpoint), ("--checkpoint", checkpoint_new.as_deref()), ("--skipped", skipped)];
-    let outputs: Vec<(&str, &Path)> = outputs.into_iter().filter_map(|(option, path)| Some((option, path?))).collect();
-    for (number, (option, path)) in outputs.iter().enumerate() {
-        let shown = path.display();
+    let read = place(input);
+    let mut written = Vec::new();
+    for (option, path) in outputs.into_iter().filter_map(|(option, path)| Some((option, path?))) {
+        let (shown, place) = (path.display(), place(path));
         let is_replaceable = fs::metadata(path).map_or(true, |found| found.is_file());
         ensure!(is_replaceable, "{option}: {shown} is not a regular file: name a file that may be replaced");
-        ensure!(
-            place(path) != place(input),
-            "{option}: {shown} is the input itself, which would be overwritten: name another file"
-        );
-        let other = outputs[..number].iter().find(|(_, other)| place(other) == place(path));
-        ensure!(other.is_none(), "{option}: {shown} is the file of --checkpoint too: name another one");
+        ensure!(place != read, "{option}: {shown} is the input itself, which would be overwritten: name another file");
+        ensure!(!written.contains(&place), "{option}: {shown} is the file of --checkpoint too: name another one");
+        written.push(place);
     }
     Ok(())
 }
