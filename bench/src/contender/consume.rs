@@ -31,6 +31,7 @@ const WORKER: &[(&str, &str)] = &[
     ("check.crcs", "true"),
     ("fetch.queue.backoff.ms", "2"),
     ("queued.min.messages", "1000000"),
+    ("fetch.wait.max.ms", "100"),
     ("queued.max.messages.kbytes", "2048"),
     ("fetch.max.bytes", "2097152"),
     ("fetch.message.max.bytes", "262144"),
