@@ -53,6 +53,8 @@ pub(crate) struct Receiver {
     buffered_bytes: Arc<AtomicUsize>,
     generation: u64,
     begun: vec::IntoIter<Record>,
+    /// Records and bytes of what was handed over last.
+    begun_with: (usize, usize),
 }
 
 /// A buffer between the reader and one lane, which is read from this offset on.
@@ -61,7 +63,8 @@ pub(crate) fn channel(read_next: Offset) -> (Sender, Receiver) {
     let buffered_bytes = Arc::new(AtomicUsize::new(0));
     let (generation, pack, longest, offsets) = Default::default();
     let begun = Vec::new().into_iter();
-    let lane = Receiver { chunks: receiver, buffered_bytes: buffered_bytes.clone(), generation, begun };
+    let lane =
+        Receiver { chunks: receiver, buffered_bytes: buffered_bytes.clone(), generation, begun, begun_with: (0, 0) };
     (Sender { chunks: sender, buffered_bytes, generation, read_next, pack, longest, offsets }, lane)
 }
 
@@ -91,8 +94,10 @@ impl Sender {
         let bytes = pack.len_bytes() + pack.len() * RECORD_OVERHEAD_BYTES;
         let records = self.offsets.drain(..).zip(pack.into_records()).map(|(offset, raw)| Record { offset, raw });
         let chunk = Chunk { generation: self.generation, records: records.collect(), bytes };
-        if self.chunks.send(chunk).is_ok() {
-            self.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Counted before the lane can take it: it subtracts what it took.
+        self.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if self.chunks.send(chunk).is_err() {
+            self.buffered_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 
@@ -140,6 +145,12 @@ impl Receiver {
         self.buffered_bytes.load(Ordering::Relaxed)
     }
 
+    /// How many records wait, roughly: those behind the ones that were handed over last are taken to be like them.
+    pub(crate) fn waiting(&self) -> usize {
+        let (records, bytes) = self.begun_with;
+        self.begun.len() + self.buffered_bytes() * records / bytes.max(1)
+    }
+
     fn next_of_begun(&mut self) -> Option<Delivered> {
         let record = self.begun.next()?;
         let bytes = RECORD_OVERHEAD_BYTES + record.raw.len_bytes();
@@ -149,6 +160,7 @@ impl Receiver {
     fn begin(&mut self, chunk: Chunk) {
         self.buffered_bytes.fetch_sub(chunk.bytes, Ordering::Relaxed);
         self.generation = chunk.generation;
+        self.begun_with = (chunk.records.len(), chunk.bytes);
         self.begun = chunk.records.into_iter();
     }
 }

@@ -206,7 +206,7 @@ impl Lane {
     /// and a lone record waits for nobody.
     async fn take(&mut self, first: Delivered) -> Result<(), LaneEnd> {
         let bounds = self.config.bounds;
-        let mut batch = Batch::new();
+        let mut batch = Batch::with_capacity(bounds.batch_records_max.min(1 + self.inbox.waiting()));
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(delivered) = next {
@@ -395,10 +395,14 @@ impl Lane {
             let due = Micros(now().0.saturating_add(micros(self.config.parking_limit)));
             self.due_at = Some(self.due_at.map_or(due, |earlier| earlier.min(due)));
         }
-        self.memory.bound(self.shares.remembered_payments());
-        for (id, entry) in entries {
-            match self.is_ours(&entry) && !anything_refused {
+        let remembered_max = self.shares.remembered_payments();
+        self.memory.bound(remembered_max);
+        // More of them than are remembered would only push each other out.
+        for (n, (id, entry)) in entries.into_iter().enumerate() {
+            match n < remembered_max.get() && self.is_ours(&entry) && !anything_refused {
                 true => self.memory.remember(id, self.after(entry)),
+                // One without a row was not remembered.
+                false if entry.stood.is_none() => {}
                 false => self.memory.forget(id),
             }
         }

@@ -32,6 +32,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 /// How often the thread looks after its lanes while records flow.
 const ROUND_INTERVAL: Duration = Duration::from_millis(10);
+/// How many records are read before it looks at the clock again.
+const RECORDS_AT_ONCE_MAX: usize = 32;
 /// How often committed offsets are mirrored to Kafka, for lag tools.
 const MIRROR_INTERVAL: Duration = Duration::from_secs(1);
 /// A worker without a partition for this long says that it is a standby.
@@ -90,15 +92,26 @@ impl Reader {
                 self.round()?;
                 round_at = Instant::now() + ROUND_INTERVAL;
             }
+            self.read_some()?;
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Reads until there is nothing more to read for now, but not too much at once.
+    fn read_some(&mut self) -> Result<(), ReaderError> {
+        for _ in 0..RECORDS_AT_ONCE_MAX {
             // What was read is handed over as soon as there is nothing more to read: a lone record waits for nobody.
             let timeout = if self.undelivered { Duration::ZERO } else { POLL_TIMEOUT };
             match self.consumer.poll(timeout) {
                 Some(Ok(message)) => self.undelivered |= self.deliver(&message),
-                Some(Err(error)) => self.failed(error)?,
-                None => self.hand_over(),
+                Some(Err(error)) => return self.failed(error),
+                None => {
+                    self.hand_over();
+                    break;
+                }
             }
         }
-        self.leave();
         Ok(())
     }
 

@@ -140,7 +140,8 @@ pub fn judge(
     standing: &Standing,
 ) -> Judged {
     entries.values_mut().for_each(|entry| refuse(entry, setting.refused));
-    let mut desk = Desk::new(setting, standing, entries);
+    let records = if let Work::Records(records) = work { records.len() } else { 0 };
+    let mut desk = Desk::new(setting, standing, entries, records);
     let mut to = from;
     match work {
         Work::Records(records) => {
@@ -175,17 +176,21 @@ struct Desk<'a> {
     rejected_parked: Vec<RejectedParked>,
     dead_letters: Vec<DeadLetterRow>,
     unsure: Vec<Unsure>,
+    /// Of one record at a time; kept for its memory.
+    outcomes: Vec<Outcome>,
 }
 
 impl<'a> Desk<'a> {
-    fn new(setting: &'a Setting<'a>, standing: &'a Standing, entries: ByPayment<Entry>) -> Desk<'a> {
+    /// With room for what becomes of so many records: nearly all of them apply.
+    fn new(setting: &'a Setting<'a>, standing: &'a Standing, entries: ByPayment<Entry>, records: usize) -> Desk<'a> {
         Desk {
             setting,
             standing,
             entries,
-            changed: ByEvent::default(),
+            changed: ByEvent::with_capacity_and_hasher(records, Default::default()),
             counts: Counts::default(),
-            applied: Vec::new(),
+            applied: Vec::with_capacity(records),
+            outcomes: Vec::new(),
             parked: BTreeMap::new(),
             reparked: BTreeMap::new(),
             unparked: Vec::new(),
@@ -243,15 +248,16 @@ impl<'a> Desk<'a> {
         }
         let numbering = self.numbering(content, &record.raw);
         let arrival = Arrival { event: event.clone(), position, now: self.setting.now, numbering };
-        let mut outcomes = Vec::new();
+        let mut outcomes = std::mem::take(&mut self.outcomes);
         self.entry(event.payment_id).book.admit(arrival, &mut outcomes);
-        for outcome in outcomes {
+        for outcome in outcomes.drain(..) {
             if outcome.drained {
                 self.drained(outcome);
             } else {
                 self.arrived(outcome, &record.raw);
             }
         }
+        self.outcomes = outcomes;
     }
 
     /// Whether the payment is known in another lane, under another user: its numbers and its state are that lane's.
@@ -409,7 +415,8 @@ impl<'a> Desk<'a> {
     }
 
     fn finish(self, from: Offset, to: Offset) -> Judged {
-        let payments = self.entries.iter().filter_map(|(id, entry)| changed_row(*id, entry)).collect();
+        let mut payments = Vec::with_capacity(self.entries.len());
+        payments.extend(self.entries.iter().filter_map(|(id, entry)| changed_row(*id, entry)));
         let batch = Batch {
             only_if_nothing_is_parked: false,
             from,
