@@ -7,11 +7,13 @@
 //! Whether Kafka holds records that no lane has reached yet is left to the caller: this crate knows no Kafka. Months
 //! that retention has dropped show as missing: an audit is of a ledger that is whole.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
-use sqlx::{Executor, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 
 use crate::error::StoreError;
 
@@ -117,23 +119,64 @@ impl Audit {
 }
 
 /// Makes every check in one snapshot, which writes nothing and keeps no worker waiting. `begins` is told of each check
-/// before it is made. Takes a connection without a statement timeout, as `Database::connect` gives.
-pub async fn run(connection: &mut PgConnection, begins: impl FnMut(&Check)) -> Result<Audit, StoreError> {
+/// before it is made. Each of `others` makes checks too, in the same snapshot: one backend keeps one core busy. Takes
+/// connections without a statement timeout, as `Database::connect` gives.
+pub async fn run(
+    connection: &mut PgConnection,
+    others: &mut [PgConnection],
+    begins: impl Fn(&Check),
+) -> Result<Audit, StoreError> {
     connection.execute(include_str!("../queries/audit_snapshot.sql")).await?;
-    let audit = examine(connection, begins).await?;
-    connection.execute("COMMIT").await?;
+    share_snapshot(connection, others).await?;
+    let audit = examine(connection, others, begins).await?;
+    for connection in others.iter_mut().chain([connection]) {
+        connection.execute("COMMIT").await?;
+    }
     Ok(audit)
 }
 
-/// Makes every check in the transaction that the connection is in: what it wrote itself counts.
-pub async fn examine(connection: &mut PgConnection, mut begins: impl FnMut(&Check)) -> Result<Audit, StoreError> {
-    let lanes = sqlx::query_as(include_str!("../queries/audit_lanes.sql")).fetch_all(&mut *connection).await?;
-    let mut findings = Vec::with_capacity(CHECKS.len());
-    for check in CHECKS {
-        begins(check);
-        findings.push(find(connection, *check).await?);
+/// Puts the others into the same snapshot.
+async fn share_snapshot(connection: &mut PgConnection, others: &mut [PgConnection]) -> Result<(), StoreError> {
+    if others.is_empty() {
+        return Ok(());
     }
-    Ok(Audit { lanes, findings })
+    let snapshot: String = sqlx::query_scalar("SELECT pg_export_snapshot()").fetch_one(connection).await?;
+    for other in others {
+        other.execute(include_str!("../queries/audit_snapshot.sql")).await?;
+        // A statement that takes no parameters; Postgres made the name itself, of hexadecimal digits and hyphens.
+        other.execute(AssertSqlSafe(format!("SET TRANSACTION SNAPSHOT '{snapshot}'"))).await?;
+    }
+    Ok(())
+}
+
+/// Makes every check in the transactions that the connections are in: what the transaction wrote itself counts.
+pub async fn examine(
+    connection: &mut PgConnection,
+    others: &mut [PgConnection],
+    begins: impl Fn(&Check),
+) -> Result<Audit, StoreError> {
+    let lanes = sqlx::query_as(include_str!("../queries/audit_lanes.sql")).fetch_all(&mut *connection).await?;
+    let next = AtomicUsize::new(0);
+    let work = |connection| take_checks(connection, &next, &begins);
+    let found = try_join_all(others.iter_mut().chain([connection]).map(work)).await?;
+    let mut found: Vec<(usize, Finding)> = found.into_iter().flatten().collect();
+    found.sort_unstable_by_key(|(place, _)| *place);
+    Ok(Audit { lanes, findings: found.into_iter().map(|(_, finding)| finding).collect() })
+}
+
+/// Makes one check after the other, as long as there is one that nobody has taken.
+async fn take_checks(
+    connection: &mut PgConnection,
+    next: &AtomicUsize,
+    begins: impl Fn(&Check),
+) -> Result<Vec<(usize, Finding)>, StoreError> {
+    let mut found = Vec::new();
+    loop {
+        let place = next.fetch_add(1, Ordering::Relaxed);
+        let Some(check) = CHECKS.get(place) else { return Ok(found) };
+        begins(check);
+        found.push((place, find(connection, *check).await?));
+    }
 }
 
 async fn find(connection: &mut PgConnection, check: Check) -> Result<Finding, StoreError> {

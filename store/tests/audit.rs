@@ -13,7 +13,7 @@ async fn a_ledger_written_by_batches_is_clean() {
     let test = TestDatabase::migrated().await;
     let mut connection = test.connect().await;
     small_ledger(&mut connection).await;
-    let audit = audit::run(&mut connection, |_| {}).await.unwrap();
+    let audit = audit::run(&mut connection, &mut [], |_| {}).await.unwrap();
     assert_eq!(described(&audit), Vec::<String>::new());
     assert_eq!(audit.findings.len(), CHECKS.len());
     let extents: Vec<_> = audit.lanes.iter().map(|l| (l.partition, l.start_offset, l.next_offset, l.records)).collect();
@@ -21,9 +21,37 @@ async fn a_ledger_written_by_batches_is_clean() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_connections_make_each_check_once_and_all_in_the_same_snapshot() {
+    let test = TestDatabase::migrated().await;
+    let mut connection = test.connect().await;
+    small_ledger(&mut connection).await;
+    let alone = audit::run(&mut connection, &mut [], |_| {}).await.unwrap();
+    let mut others = [test.connect().await, test.connect().await];
+    // Whatever one of them sees, all see: the ledger is broken for good once the first check has begun.
+    let begun = std::sync::Mutex::new(Vec::new());
+    let together = audit::run(&mut connection, &mut others, |check| {
+        let mut begun = begun.lock().unwrap();
+        if begun.is_empty() {
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(async {
+                    run(&mut test.connect().await, "DELETE FROM millrace.events; DELETE FROM millrace.payments").await;
+                });
+            });
+        }
+        begun.push(check.name);
+    })
+    .await
+    .unwrap();
+    assert_eq!(*begun.lock().unwrap(), CHECKS.iter().map(|check| check.name).collect::<Vec<_>>());
+    let found = |audit: &Audit| audit.findings.iter().map(|f| (f.check.name, f.violations)).collect::<Vec<_>>();
+    assert_eq!((found(&together), &together.lanes), (found(&alone), &alone.lanes));
+    assert!(!audit::run(&mut connection, &mut others, |_| {}).await.unwrap().holds(), "a new snapshot sees it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_ledger_is_clean() {
     let test = TestDatabase::migrated().await;
-    let audit = audit::run(&mut test.connect().await, |_| {}).await.unwrap();
+    let audit = audit::run(&mut test.connect().await, &mut [], |_| {}).await.unwrap();
     assert_eq!(described(&audit), Vec::<String>::new());
 }
 
@@ -154,7 +182,7 @@ async fn each_break_is_reported_by_the_checks_that_it_concerns_and_by_no_other()
     for (statements, wanted) in BREAKS {
         run(&mut connection, "BEGIN").await;
         run(&mut connection, statements).await;
-        let audit = audit::examine(&mut connection, |_| {}).await.unwrap();
+        let audit = audit::examine(&mut connection, &mut [], |_| {}).await.unwrap();
         run(&mut connection, "ROLLBACK").await;
         let found: BTreeSet<&str> = audit.broken().map(|finding| finding.check.name).collect();
         if found != wanted.iter().copied().collect() {

@@ -133,7 +133,7 @@ pub async fn read(
         Some(kill) => Some(totals::pace(connection, &run.burst_ranges, Some(kill.at_seconds)).await?),
         None => None,
     };
-    let audit = audit::run(connection, |_| ()).await?;
+    let audit = audit::run(connection, &mut [], |_| ()).await?;
     let observed = Cluster::connect(brokers)?.observe(&BTreeSet::from([topic.clone()])).await?;
     let in_kafka = observed.topics.get(topic).and_then(|topic| topic.records);
     let in_kafka = in_kafka.with_context(|| format!("topic {topic} is gone"))?;
