@@ -232,7 +232,7 @@ impl<'a> Reading<'a> {
         if !IS_GUARDED {
             return Ok(0);
         }
-        let applied = load::applied(self.connection, &fresh).await?;
+        let applied = load::applied(self.connection, fresh).await?;
         let stood = applied.len();
         self.standing.hashes.extend(applied);
         Ok(stood)

@@ -138,12 +138,13 @@ fn parked_row(row: &PgRow) -> Result<ParkedRow, StoreError> {
 /// The content hashes of what was applied under these event ids.
 pub async fn applied(
     connection: &mut PgConnection,
-    events: &[Uuid],
+    mut events: Vec<Uuid>,
 ) -> Result<HashMap<EventId, ContentHash>, StoreError> {
-    if events.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = sqlx::query(include_str!("../queries/find_applied.sql")).bind(events).fetch_all(connection).await?;
+    // Postgres sorts them too, and does not where they are sorted.
+    events.sort_unstable();
+    let Some((first, last)) = events.first().copied().zip(events.last().copied()) else { return Ok(HashMap::new()) };
+    let statement = sqlx::query(include_str!("../queries/find_applied.sql")).bind(events).bind(first).bind(last);
+    let rows = statement.fetch_all(connection).await?;
     rows.iter().map(content).collect()
 }
 

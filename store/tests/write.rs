@@ -163,7 +163,7 @@ async fn an_event_id_that_stands_already_asks_for_a_look_up() {
     let batch = other.judge(&[Some(event(3, 3, PaymentCharged, 1)), Some(event(1, 2, PaymentCharged, 5))]);
     let error = refused(&mut connection, &other.fence, &batch).await;
     assert_eq!((error.remedy(), error.sqlstate().as_deref()), (Remedy::LookUp, Some("23505")));
-    assert_eq!(load::applied(&mut connection, &[event_id(1).0, event_id(3).0]).await.unwrap().len(), 1);
+    assert_eq!(load::applied(&mut connection, vec![event_id(3).0, event_id(1).0]).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
