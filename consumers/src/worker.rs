@@ -10,6 +10,7 @@ use millrace_store::months;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
@@ -26,6 +27,8 @@ const MONTHS_INTERVAL: Duration = Duration::from_secs(3600);
 /// How often Postgres is asked whether it is there, and how long it may take to answer.
 const POSTGRES_ASKED_EVERY: Duration = Duration::from_secs(5);
 const POSTGRES_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long the brokers may take to let the worker leave its group.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// How often the watchdog looks.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(1);
 /// The exit code of a worker that its watchdog ended.
@@ -82,11 +85,28 @@ pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationTo
     let reading = std::thread::spawn(move || reader.run());
     let ended = tokio::task::spawn_blocking(move || reading.join()).await;
     background.cancel();
-    // The last holder of the consumer leaves the group.
-    drop(tokio::task::spawn_blocking(move || watching.join()).await);
+    leave_group(watching).await;
     match ended {
         Ok(Ok(end)) => Ok(end?),
         _ => Err(WorkerError::Panicked),
+    }
+}
+
+/// The last holder of the consumer leaves the group. Everything is committed by now: where the group's coordinator is away,
+/// the others hear of it when the session times out.
+async fn leave_group(holder: std::thread::JoinHandle<()>) {
+    let (left, has_left) = oneshot::channel::<()>();
+    // Not one of the runtime's threads, for the runtime would wait for it.
+    std::thread::spawn(move || {
+        drop(holder.join());
+        drop(left);
+    });
+    if tokio::time::timeout(LEAVE_WITHIN, has_left).await.is_err() {
+        tracing::warn!(
+            seconds = LEAVE_WITHIN.as_secs(),
+            "Kafka did not take the leave; ending without. Nothing is lost: the group gives the partitions to others when \
+             the session times out"
+        );
     }
 }
 
