@@ -5,13 +5,12 @@
 
 mod bisect;
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc as commands;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use millrace_domain::ids::{EventId, Micros, Offset, Partition, Position};
+use millrace_domain::ids::{Micros, Offset, Partition, Position};
 use millrace_store::connect::Connection;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::lanes::{self, Claim, LostCommit};
@@ -29,7 +28,7 @@ use crate::flow::balances::Noted;
 use crate::flow::books::{Entry, Memory};
 use crate::flow::contiguity::{Contiguity, Step};
 use crate::flow::decode::{Decoded, Record, decode};
-use crate::flow::judge::{Judged, Setting, Work, stands};
+use crate::flow::judge::{Judged, Refused, Setting, Work, stands};
 use crate::observe;
 use crate::reading;
 use crate::session::{Session, Stopped, pause, waits};
@@ -259,12 +258,12 @@ impl Lane {
     async fn settle_records(&mut self, batch: &[(Record, Decoded)]) -> Result<(), LaneEnd> {
         match batch.is_empty() {
             true => Ok(()),
-            false => self.settle(Work::Records(batch), &mut BTreeSet::new()).await,
+            false => self.settle(Work::Records(batch), &mut Refused::new()).await,
         }
     }
 
     /// Writes the work, whatever it takes. Returns once it is committed, or with the reason why this lane must end.
-    async fn settle(&mut self, work: Work<'_>, refused: &mut BTreeSet<EventId>) -> Result<(), LaneEnd> {
+    async fn settle(&mut self, work: Work<'_>, refused: &mut Refused) -> Result<(), LaneEnd> {
         let began = Instant::now();
         let mut look_ups = 0;
         let mut waits = waits();
@@ -299,11 +298,7 @@ impl Lane {
     }
 
     /// `settle` from within: a future that holds itself has to be boxed.
-    fn settle_part<'a>(
-        &'a mut self,
-        work: Work<'a>,
-        refused: &'a mut BTreeSet<EventId>,
-    ) -> Asked<'a, Result<(), LaneEnd>> {
+    fn settle_part<'a>(&'a mut self, work: Work<'a>, refused: &'a mut Refused) -> Asked<'a, Result<(), LaneEnd>> {
         Box::pin(self.settle(work, refused))
     }
 
@@ -311,7 +306,7 @@ impl Lane {
     async fn attempt(
         &mut self,
         work: Work<'_>,
-        refused: &BTreeSet<EventId>,
+        refused: &Refused,
         thorough: bool,
         began: Instant,
     ) -> Result<Result<(), StoreError>, LaneEnd> {
@@ -364,7 +359,7 @@ impl Lane {
     async fn judged(
         &mut self,
         work: Work<'_>,
-        refused: &BTreeSet<EventId>,
+        refused: &Refused,
         thorough: bool,
     ) -> Result<Result<Judged, StoreError>, LaneEnd> {
         let connection = match self.session.connection().await? {
@@ -426,7 +421,7 @@ impl Lane {
         let payments =
             self.patiently(move |connection| Box::pin(load::payments_of_unknown_type(connection, partition))).await?;
         for some in payments.chunks(SWEEP_PAYMENTS_MAX as usize) {
-            self.settle(Work::JudgeAgain { payments: some }, &mut BTreeSet::new()).await?;
+            self.settle(Work::JudgeAgain { payments: some }, &mut Refused::new()).await?;
         }
         Ok(())
     }
@@ -447,7 +442,7 @@ impl Lane {
             if payments.is_empty() {
                 break;
             }
-            self.settle(Work::Expire { payments: &payments, limit }, &mut BTreeSet::new()).await?;
+            self.settle(Work::Expire { payments: &payments, limit }, &mut Refused::new()).await?;
         }
         let oldest = self.patiently(move |connection| Box::pin(load::oldest_parked(connection, partition))).await?;
         self.due_at =

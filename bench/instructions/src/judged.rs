@@ -3,11 +3,11 @@
 //! It looks ids up as the worker does (`consumers/src/reading.rs`): first those of known payments, then those of which
 //! judging was unsure, and judges again. Both judgments are counted, for a worker pays both.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use millrace_consumers::flow::books::{ByPayment, Entry};
 use millrace_consumers::flow::decode::{Decoded, Record};
-use millrace_consumers::flow::judge::{Judged, Setting, Standing, Work, stands};
+use millrace_consumers::flow::judge::{Judged, Refused, Setting, Standing, Work, stands};
 use millrace_domain::content::ContentHash;
 use millrace_domain::ids::{EventId, Offset, PaymentId};
 use millrace_domain::window::AcceptedWindow;
@@ -41,7 +41,7 @@ impl Lane {
 
     /// Judges a batch and keeps what came of it.
     pub fn take(&mut self, batch: &[(Record, Decoded)]) {
-        let nothing_refused = BTreeSet::new();
+        let nothing_refused = Refused::new();
         let setting =
             Setting { partition: input::PARTITION, window: WINDOW, now: input::NOW, refused: &nothing_refused };
         let work = Work::Records(batch);

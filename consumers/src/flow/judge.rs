@@ -2,7 +2,7 @@
 //!
 //! Rule 2 is judged here, rules 3 to 8 by `domain::book`. Reading and writing are left to the lane.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millrace_domain::book::{Arrival, Became, Numbering, Outcome};
@@ -31,8 +31,11 @@ pub struct Setting<'a> {
     /// When the batch is judged.
     pub now: Micros,
     /// Events whose rows the database refused.
-    pub refused: &'a BTreeSet<EventId>,
+    pub refused: &'a Refused,
 }
+
+/// Events whose rows the database refused, each with its words.
+pub type Refused = BTreeMap<EventId, String>;
 
 /// What a batch works on.
 #[derive(Clone, Copy, Debug)]
@@ -395,7 +398,11 @@ impl<'a> Desk<'a> {
 
     fn detail(&self, event: &Event, reason: Rejection) -> String {
         let entry = self.entries.get(&event.payment_id);
-        detail::of(event, entry.map(|entry| &entry.book.payment), reason)
+        let said = detail::of(event, entry.map(|entry| &entry.book.payment), reason);
+        match self.setting.refused.get(&event.event_id) {
+            Some(words) if reason == Rejection::RefusedByStore => format!("{said}; the database refuses it: {words}"),
+            _ => said,
+        }
     }
 
     fn entry(&mut self, id: PaymentId) -> &mut Entry {
@@ -436,8 +443,8 @@ impl<'a> Desk<'a> {
 }
 
 /// Also a payment that nobody has seen takes note of what the database refused.
-fn refuse(entry: &mut Entry, refused: &BTreeSet<EventId>) {
-    refused.iter().for_each(|id| entry.book.refuse(*id));
+fn refuse(entry: &mut Entry, refused: &Refused) {
+    refused.keys().for_each(|id| entry.book.refuse(*id));
 }
 
 enum RuleTwo {

@@ -1,18 +1,16 @@
 //! What a lane does with a batch that the database refuses for a reason of some row's own: it finds the event that is to
 //! blame, rejects it, and applies the rest.
 
-use std::collections::BTreeSet;
-
 use millrace_domain::ids::EventId;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::write;
 
 use super::{Lane, LaneEnd};
-use crate::flow::judge::{Judged, Work};
+use crate::flow::judge::{Judged, Refused, Work};
 
 impl Lane {
     /// Finds the rows that the database refuses for a reason of their own, rejects their events, applies the rest.
-    pub(super) async fn bisect(&mut self, work: Work<'_>, refused: &mut BTreeSet<EventId>) -> Result<(), LaneEnd> {
+    pub(super) async fn bisect(&mut self, work: Work<'_>, refused: &mut Refused) -> Result<(), LaneEnd> {
         self.forget(work);
         if let Work::Records(records) = work
             && records.len() > 1
@@ -23,7 +21,7 @@ impl Lane {
         }
         // One record, or none: what it moved may be more.
         let suspects = match self.judged(work, refused, true).await? {
-            Ok(judged) => written_by(&judged).into_iter().filter(|id| !refused.contains(id)).collect::<Vec<_>>(),
+            Ok(judged) => written_by(&judged).into_iter().filter(|id| !refused.contains_key(id)).collect::<Vec<_>>(),
             Err(error) => return Err(LaneEnd::Halted(error.to_string())),
         };
         if suspects.is_empty() {
@@ -35,11 +33,12 @@ impl Lane {
         // Each in turn without what it moved: the first with which the batch fails is to blame. To refuse one alone would
         // also help where it is only what drains the culprit.
         for (index, suspect) in suspects.iter().enumerate() {
-            let later = &suspects[index + 1..];
-            match self.rehearse(work, &refused.iter().chain(later).copied().collect()).await? {
+            let mut without = refused.clone();
+            without.extend(suspects[index + 1..].iter().map(|later| (*later, String::new())));
+            match self.rehearse(work, &without).await? {
                 Ok(()) => {}
                 Err(error) if matches!(error.remedy(), Remedy::Bisect | Remedy::LookUp) => {
-                    refused.insert(*suspect);
+                    refused.insert(*suspect, error.to_string());
                     break;
                 }
                 // Not about the row: settled as any other failure, with what is known so far.
@@ -54,11 +53,7 @@ impl Lane {
     }
 
     /// Whether the database takes the batch; nothing of it stands afterwards.
-    async fn rehearse(
-        &mut self,
-        work: Work<'_>,
-        refused: &BTreeSet<EventId>,
-    ) -> Result<Result<(), StoreError>, LaneEnd> {
+    async fn rehearse(&mut self, work: Work<'_>, refused: &Refused) -> Result<Result<(), StoreError>, LaneEnd> {
         let judged = match self.judged(work, refused, true).await? {
             Ok(judged) => judged,
             Err(error) => return Ok(Err(error)),

@@ -40,6 +40,8 @@ async fn events_that_the_database_refuses_are_rejected_one_by_one_and_the_rest_o
     let wanted: Vec<Place> = (0..culprits.len()).map(|index| places[index * 500 + 123]).collect();
     assert_eq!(letters.iter().map(|letter| letter.place).collect::<Vec<_>>(), wanted);
     assert_eq!(pipeline.ledger.counts().await["applied"], 4_000);
+    let told = "SELECT count(*) FROM millrace.dead_letters WHERE detail LIKE '%; the database refuses it: Postgres: % (SQLSTATE 22%'";
+    assert_eq!(pipeline.ledger.number(told).await, culprits.len() as i64, "each tells Postgres' own words");
     pipeline.finish().await;
 }
 
