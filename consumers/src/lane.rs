@@ -380,7 +380,7 @@ impl Lane {
     }
 
     fn committed(&mut self, work: Work<'_>, judged: Judged, anything_refused: bool, began: Instant) {
-        let Judged { batch, entries, .. } = judged;
+        let Judged { batch, mut entries, .. } = judged;
         self.stands_at = batch.to;
         self.noted = self.noted.after(&batch);
         self.state.stands_at(batch.to);
@@ -392,15 +392,18 @@ impl Lane {
         }
         let remembered_max = self.shares.remembered_payments();
         self.memory.bound(remembered_max);
-        // More of them than are remembered would only push each other out.
-        for (n, (id, entry)) in entries.into_iter().enumerate() {
-            match n < remembered_max.get() && self.is_ours(&entry) && !anything_refused {
+        // A publisher that tries again does so soon, and a life cycle goes on soon: the latest are worth remembering, and more
+        // than are remembered would only push each other out.
+        let latest = work.latest_payments().filter_map(|id| entries.remove_entry(&id));
+        let latest: Vec<_> = latest.take(remembered_max.get()).collect();
+        for (id, entry) in latest.into_iter().rev() {
+            match self.is_ours(&entry) && !anything_refused {
                 true => self.memory.remember(id, self.after(entry)),
-                // One without a row was not remembered.
-                false if entry.stood.is_none() => {}
                 false => self.memory.forget(id),
             }
         }
+        // One without a row was not remembered.
+        entries.into_iter().filter(|(_, entry)| entry.stood.is_some()).for_each(|(id, _)| self.memory.forget(id));
         observe::committed(&batch, work, began);
     }
 

@@ -44,15 +44,21 @@ const LANE_BUFFER_BYTES_MIN: usize = 256 << 10;
 /// Why the reader ended without being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum ReaderError {
-    /// The consumer could not be made or cannot go on.
+    /// The consumer cannot go on. librdkafka's words are in the message, and not a second time as the source.
     #[error("Kafka: {0}")]
-    Kafka(#[from] KafkaError),
+    Kafka(KafkaError),
     /// Every lane halted: there is nothing left to do until a person mends it.
     #[error("every lane of this worker halted: {0}")]
     AllHalted(String),
     /// No partition can be claimed until a person mends it.
     #[error("cannot claim a partition: {0}")]
     Unclaimable(String),
+}
+
+impl From<KafkaError> for ReaderError {
+    fn from(error: KafkaError) -> ReaderError {
+        ReaderError::Kafka(error)
+    }
 }
 
 /// The reader's own part: everything that happens between two polls.

@@ -40,15 +40,23 @@ pub enum WorkerError {
     /// The ledger cannot be made ready.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The Kafka client cannot be made: a property is wrong.
-    #[error("cannot make a Kafka consumer: {0}")]
-    Consumer(#[from] KafkaError),
+    /// The Kafka client cannot be made: a property is wrong. librdkafka's words are in the message, and not a second time
+    /// as the source.
+    #[error("cannot make a Kafka consumer: {}", described(.0))]
+    Consumer(KafkaError),
     /// The reader ended.
     #[error(transparent)]
     Reader(#[from] ReaderError),
     /// The reader's thread panicked: a bug of ours.
     #[error("the reader's thread panicked")]
     Panicked,
+}
+
+fn described(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, words, name, value) => format!("{name}={value}: {words}"),
+        other => other.to_string(),
+    }
 }
 
 /// Makes the state that `run` fills and that health endpoints read.
@@ -66,7 +74,8 @@ pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationTo
     }
     let (commands, inbox) = mpsc::channel();
     let group = Group::new(config.clone(), health.clone(), Handle::current(), connections.clone(), commands.clone());
-    let consumer: Arc<BaseConsumer<Group>> = Arc::new(config.consumer().create_with_context(group)?);
+    let consumer = config.consumer().create_with_context(group).map_err(WorkerError::Consumer)?;
+    let consumer: Arc<BaseConsumer<Group>> = Arc::new(consumer);
 
     let background = stop.child_token();
     let watch = Watch {

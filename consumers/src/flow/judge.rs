@@ -70,6 +70,15 @@ impl Work<'_> {
         ids
     }
 
+    /// The payments from the last record to the first. One may come several times.
+    pub fn latest_payments(&self) -> impl Iterator<Item = PaymentId> {
+        let (records, swept) = match *self {
+            Work::Records(records) => (records, &[][..]),
+            Work::Expire { payments, .. } | Work::JudgeAgain { payments } => (&[][..], payments),
+        };
+        contents(records).rev().map(|content| content.event.payment_id).chain(swept.iter().rev().copied())
+    }
+
     /// The ids of the records' events.
     pub fn event_ids(&self) -> Vec<EventId> {
         match self {
@@ -98,7 +107,7 @@ impl Work<'_> {
     }
 }
 
-fn contents(records: &[(Record, Decoded)]) -> impl Iterator<Item = &Content> {
+fn contents(records: &[(Record, Decoded)]) -> impl DoubleEndedIterator<Item = &Content> {
     records.iter().filter_map(|(_, decoded)| decoded.content.as_ref().ok())
 }
 

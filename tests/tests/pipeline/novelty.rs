@@ -62,6 +62,22 @@ async fn a_payment_that_was_taken_for_new_and_is_not_ends_as_if_it_had_been_read
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_latest_payments_are_those_that_are_remembered_and_a_publisher_that_tries_again_costs_no_batch() {
+    let pipeline = Pipeline::of("latest", 1, "").await;
+    let worker = pipeline.worker().with(&["--remembered-payments-max", "50", "--batch-records-max", "500"]).start();
+    publish(&pipeline, &new_payments(ENOUGH)).await;
+    for _ in 0..5 {
+        let events = new_payments(700);
+        publish(&pipeline, &events).await;
+        publish(&pipeline, &events[660..]).await;
+    }
+    assert_eq!(look_ups(&worker).await, 0, "not one of them was taken for new");
+    assert_eq!(pipeline.ledger.counts().await["duplicate"], 5 * 40);
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_new_within_a_replay_is_judged_by_its_payment_and_what_is_not_by_its_id() {
     let pipeline = Pipeline::of("replay", 1, "").await;
     let worker = pipeline.worker().with(&["--remembered-payments-max", "1", "--batch-records-max", "500"]).start();

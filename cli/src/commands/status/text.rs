@@ -66,9 +66,12 @@ fn said_of_lanes(look: &Look) -> String {
         None => "the backlog is not known".to_owned(),
     };
     format!(
-        "\nlanes: {}, last claimed by {} workers; {backlog}\n{}",
+        "\nlanes: {}, last claimed by {}; {backlog}\n{}",
         look.lanes.len(),
-        owners.len(),
+        match owners.len() {
+            1 => "1 worker".to_owned(),
+            count => format!("{count} workers"),
+        },
         table(columns, look.lanes.iter().map(row))
     )
 }
