@@ -27,9 +27,9 @@ pub const PARTITIONS: u32 = 12;
 /// A row at a time is slow: it is given this many events at most, twenty times as many in the long form.
 const ROW_AT_A_TIME_MAX: u64 = 1_000;
 
-/// In the short form other streams have so many events for each three of the charges: each run of them is audited. Half of
-/// it would be over in a quarter of a second, and its ends would decide.
-const STREAMS_OF_THREE: u64 = 2;
+/// In the short form other streams are shorter than the charges, by this factor: each run of them is audited. With a third
+/// they would be over in a quarter of a second, and their ends would decide.
+const STREAMS_SHORTER: u64 = 2;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -363,7 +363,7 @@ async fn charges(bench: &mut Bench, debezium_elsewhere: bool) -> anyhow::Result<
 /// Other streams, and charges of the same number to hold them against.
 async fn streams(bench: &mut Bench) -> anyhow::Result<Vec<Turn>> {
     let (long, rounds) = (bench.asked.long, bench.asked.rounds);
-    let events = if long { bench.asked.events } else { bench.asked.events * STREAMS_OF_THREE / 3 };
+    let events = if long { bench.asked.events } else { bench.asked.events / STREAMS_SHORTER };
     let mut streams = vec![(BASE, bench.backlog(Kind::Charges, PARTITIONS, events).await?, Setup::default())];
     for kind in [Kind::Duplicates, Kind::Bad, Kind::LifeCycles, Kind::InOrder, Kind::OutOfOrder] {
         streams.push((kind.name(), bench.backlog(kind, PARTITIONS, events).await?, Setup::default()));

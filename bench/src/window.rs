@@ -15,7 +15,7 @@ use crate::results::{Figures, figure};
 use crate::stack::Stack;
 
 /// How often progress is asked for.
-const ASK_EVERY: Duration = Duration::from_millis(150);
+const ASK_EVERY: Duration = Duration::from_millis(75);
 /// A run without progress for this long has failed.
 const STUCK_AFTER: Duration = Duration::from_secs(90);
 

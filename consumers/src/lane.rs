@@ -135,7 +135,7 @@ impl Lane {
             session: Session::new(connections, stop.clone(), state.clone()),
             fence: claim.fence,
             due_at: Some(Micros(0)),
-            noted: Noted::UNKNOWN,
+            noted: Noted::NOTHING,
             shares,
             inbox,
             commands,
@@ -178,6 +178,9 @@ impl Lane {
     async fn begin(&mut self) -> Result<(), LaneEnd> {
         let turn = self.turn().await?;
         self.state.busy();
+        let partition = self.fence.partition;
+        let left = self.patiently(move |connection| Box::pin(load::notes(connection, partition))).await?;
+        self.noted = Noted::left(left);
         self.judge_unknown_types_again().await?;
         self.expire_parked().await?;
         drop(turn);

@@ -201,6 +201,23 @@ pub async fn oldest_parked(connection: &mut PgConnection, partition: Partition) 
     Ok(oldest.map(Micros))
 }
 
+/// Notes of balances that a lane did not fold yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Notes {
+    /// Changes of one account by one batch.
+    pub changes: usize,
+    /// The batches.
+    pub batches: usize,
+}
+
+/// The notes that whoever had this lane before left.
+pub async fn notes(connection: &mut PgConnection, partition: Partition) -> Result<Notes, StoreError> {
+    let (changes, batches): (i64, i64) =
+        sqlx::query_as(include_str!("../queries/count_notes.sql")).bind(partition.0).fetch_one(connection).await?;
+    let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    Ok(Notes { changes: count(changes), batches: count(batches) })
+}
+
 /// Payments of this lane with a parked event whose type nobody knew.
 pub async fn payments_of_unknown_type(
     connection: &mut PgConnection,

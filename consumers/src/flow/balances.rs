@@ -3,6 +3,7 @@
 //! To fold costs an update for each account, however often the account was noted: the more transfers come together, the
 //! fewer updates each of them costs. The bounds keep a fold short.
 
+use millrace_store::load::Notes;
 use millrace_store::rows::{Balances, Batch};
 
 /// So many transfers are noted before they are folded.
@@ -18,9 +19,13 @@ pub struct Noted {
 }
 
 impl Noted {
-    const NOTHING: Noted = Noted { transfers: 0, batches: 0 };
-    /// A lane that was just claimed: its former owner may have left any number of notes.
-    pub const UNKNOWN: Noted = Noted { transfers: NOTED_TRANSFERS_MAX, batches: NOTED_BATCHES_MAX };
+    /// A lane that noted nothing.
+    pub const NOTHING: Noted = Noted { transfers: 0, batches: 0 };
+
+    /// A lane whose former owners left these notes. Most transfers of a batch change an account that no other of it does.
+    pub fn left(notes: Notes) -> Noted {
+        Noted { transfers: notes.changes, batches: notes.batches }
+    }
 
     /// What the next batch does.
     pub fn next(self) -> Balances {
@@ -39,5 +44,19 @@ impl Noted {
                 transfers => Noted { transfers: self.transfers + transfers, batches: self.batches + 1 },
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_former_owners_left_counts() {
+        let next = |changes, batches| Noted::left(Notes { changes, batches }).next();
+        assert_eq!(Noted::NOTHING.next(), Balances::Note);
+        assert_eq!(next(NOTED_TRANSFERS_MAX - 1, NOTED_BATCHES_MAX - 1), Balances::Note);
+        assert_eq!(next(NOTED_TRANSFERS_MAX, 1), Balances::Fold);
+        assert_eq!(next(1, NOTED_BATCHES_MAX), Balances::Fold);
     }
 }
