@@ -14,8 +14,9 @@ use crate::progress::Bar;
 use crate::results::{Figures, figure};
 use crate::stack::Stack;
 
-/// How often progress is asked for.
-const ASK_EVERY: Duration = Duration::from_millis(75);
+/// How often progress is asked for where Postgres can tell it from a few rows, and where it has to add up its statistics.
+const ASK_CHEAPLY_EVERY: Duration = Duration::from_millis(75);
+const ASK_EVERY: Duration = Duration::from_millis(150);
 /// A run without progress for this long has failed.
 const STUCK_AFTER: Duration = Duration::from_secs(90);
 
@@ -30,6 +31,15 @@ pub enum Gauge {
     Events,
     /// Anyone else: rows of this table.
     Rows(String),
+}
+
+impl Gauge {
+    fn is_asked_every(&self) -> Duration {
+        match self {
+            Gauge::Lanes | Gauge::Batches => ASK_CHEAPLY_EVERY,
+            Gauge::Events | Gauge::Rows(_) => ASK_EVERY,
+        }
+    }
 }
 
 /// What everybody has used at one moment, and how much was done by then.
@@ -94,7 +104,7 @@ impl Watched<'_> {
             }
             self.ensure_alive()?;
             ensure!(began.elapsed() < STUCK_AFTER, "nothing was written within {} s", STUCK_AFTER.as_secs());
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(self.gauge.is_asked_every()).await;
         }
     }
 
@@ -121,7 +131,7 @@ impl Watched<'_> {
             if moved_at.elapsed() > STUCK_AFTER {
                 bail!("it stands still at {seen} of {} for {} s", self.target, STUCK_AFTER.as_secs());
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(self.gauge.is_asked_every()).await;
         }
     }
 
