@@ -83,12 +83,10 @@ format_brokers() { # N...: formats those that have no data yet, side by side
     done
 }
 
-# A broker of this stack lives for minutes, on a machine of few cores that it shares: C1 alone compiles it within seconds,
-# where C2 takes whole cores for minutes, and the serial collector has no threads of its own.
 start_broker() { # N: returns before it is ready
     bound_log "$LOGS/broker-$1.out"
     start_daemon "broker-$1" "$LOGS/broker-$1.out" \
-        "$JAVA" -Xms512m -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError \
+        "$JAVA" -Xms512m -Xmx512m -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError \
         -XX:-UsePerfData "-XX:ErrorFile=$LOGS/broker-$1.crash.log" -Djava.awt.headless=true \
         -cp "$STACK/download/jars/*" "-Dlog4j2.configurationFile=$COMPOSE/log4j2.properties" \
         "-Dmillrace.log=$LOGS/broker-$1.log" "-Dmillrace.stack=$STACK" \
