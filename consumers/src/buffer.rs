@@ -53,8 +53,8 @@ pub(crate) struct Receiver {
     buffered_bytes: Arc<AtomicUsize>,
     generation: u64,
     begun: vec::IntoIter<Record>,
-    /// Records and bytes of what was handed over last.
-    begun_with: (usize, usize),
+    /// How many records were handed over last.
+    chunk_records: usize,
 }
 
 /// A buffer between the reader and one lane, which is read from this offset on.
@@ -64,7 +64,7 @@ pub(crate) fn channel(read_next: Offset) -> (Sender, Receiver) {
     let (generation, pack, longest, offsets) = Default::default();
     let begun = Vec::new().into_iter();
     let lane =
-        Receiver { chunks: receiver, buffered_bytes: buffered_bytes.clone(), generation, begun, begun_with: (0, 0) };
+        Receiver { chunks: receiver, buffered_bytes: buffered_bytes.clone(), generation, begun, chunk_records: 0 };
     (Sender { chunks: sender, buffered_bytes, generation, read_next, pack, longest, offsets }, lane)
 }
 
@@ -145,10 +145,9 @@ impl Receiver {
         self.buffered_bytes.load(Ordering::Relaxed)
     }
 
-    /// How many records wait, roughly: those behind the ones that were handed over last are taken to be like them.
+    /// How many records wait, roughly: each hand-over is taken to be like the last.
     pub(crate) fn waiting(&self) -> usize {
-        let (records, bytes) = self.begun_with;
-        self.begun.len() + self.buffered_bytes() * records / bytes.max(1)
+        self.begun.len() + self.chunks.len() * self.chunk_records
     }
 
     fn next_of_begun(&mut self) -> Option<Delivered> {
@@ -160,7 +159,7 @@ impl Receiver {
     fn begin(&mut self, chunk: Chunk) {
         self.buffered_bytes.fetch_sub(chunk.bytes, Ordering::Relaxed);
         self.generation = chunk.generation;
-        self.begun_with = (chunk.records.len(), chunk.bytes);
+        self.chunk_records = chunk.records.len();
         self.begun = chunk.records.into_iter();
     }
 }

@@ -90,30 +90,19 @@ impl CopyBuffer {
     }
 
     pub(crate) fn uuid(&mut self, value: Uuid) -> &mut Self {
-        self.fixed::<16, 20>(value.into_bytes())
+        self.bytes(value.as_bytes())
     }
 
     pub(crate) fn int8(&mut self, value: i64) -> &mut Self {
-        self.fixed::<8, 12>(value.to_be_bytes())
+        self.bytes(&value.to_be_bytes())
     }
 
     pub(crate) fn int4(&mut self, value: i32) -> &mut Self {
-        self.fixed::<4, 8>(value.to_be_bytes())
+        self.bytes(&value.to_be_bytes())
     }
 
     pub(crate) fn bool(&mut self, value: bool) -> &mut Self {
-        self.fixed::<1, 5>([u8::from(value)])
-    }
-
-    /// `N` bytes with their length in front, which are `BOTH`: put down at once, for most columns are such.
-    fn fixed<const N: usize, const BOTH: usize>(&mut self, value: [u8; N]) -> &mut Self {
-        const { assert!(N + size_of::<i32>() == BOTH, "the length takes four bytes") };
-        let mut both = [0; BOTH];
-        let (length, bytes) = both.split_at_mut(size_of::<i32>());
-        length.copy_from_slice(&(N as i32).to_be_bytes());
-        bytes.copy_from_slice(&value);
-        self.bytes.extend_from_slice(&both);
-        self
+        self.bytes(&[u8::from(value)])
     }
 
     pub(crate) fn text(&mut self, value: &str) -> &mut Self {
