@@ -25,12 +25,14 @@ mod sending;
 mod show;
 mod stack;
 mod suite;
+mod warmth;
 mod window;
 mod workload;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -41,6 +43,7 @@ use crate::progress::Progress;
 use crate::results::Results;
 use crate::stack::{Stack, repository};
 use crate::suite::Bench;
+use crate::warmth::Warmth;
 
 /// The figures of the last committed run.
 const COMMITTED: &str = "bench/results.json";
@@ -98,12 +101,13 @@ async fn run(args: RunArgs) -> anyhow::Result<u8> {
 async fn measure(bench: &mut Bench, args: &RunArgs) -> anyhow::Result<()> {
     let parts = args.parts();
     let has = |part| parts.contains(&part);
+    let warmth = Warmth::begin(bench.stack.clone(), Duration::from_secs(args.warm_up_max));
     if has(Part::CatchUp) || has(Part::Latency) {
         bench.fetch_peers().await;
     }
     let wanted =
         suite::Wanted { charges: has(Part::CatchUp), streams: has(Part::Workloads), latency: has(Part::Latency) };
-    suite::compare(bench, wanted).await?;
+    suite::compare(bench, wanted, warmth).await?;
     for part in parts {
         match part {
             Part::CatchUp | Part::Workloads | Part::Latency => {}

@@ -78,6 +78,9 @@ pub struct RunArgs {
     /// The peers to run, separated by commas; each is fetched the first time
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = PEERS, value_name = "PEER")]
     peers: Vec<Peer>,
+    /// How long small requests may warm up the brokers beforehand, in seconds; 0: they are taken as they are
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub warm_up_max: u64,
     /// Rows that `full-tables` puts into the tables beforehand
     #[arg(long, value_name = "N", default_value_t = 50_000_000)]
     pub full_rows: u64,

@@ -18,8 +18,12 @@ impl Stat {
     fn read(pid: u32) -> anyhow::Result<Stat> {
         let path = format!("/proc/{pid}/stat");
         let text = fs::read_to_string(&path).with_context(|| format!("{path}: has process {pid} ended?"))?;
-        let (_, rest) = text.rsplit_once(')').with_context(|| format!("{path} has an unknown form"))?;
-        Ok(Stat(rest.split_whitespace().map(str::to_owned).collect()))
+        Stat::parse(&text).with_context(|| format!("{path} has an unknown form"))
+    }
+
+    fn parse(text: &str) -> Option<Stat> {
+        let (_, rest) = text.rsplit_once(')')?;
+        Some(Stat(rest.split_whitespace().map(str::to_owned).collect()))
     }
 
     /// Field `number` of proc(5).
@@ -58,6 +62,23 @@ pub fn family_cpu_seconds(pid: u32) -> anyhow::Result<f64> {
         let Ok(stat) = Stat::read(other) else { continue };
         if stat.parent()? == pid {
             seconds += stat.own_seconds()?;
+        }
+    }
+    Ok(seconds)
+}
+
+/// CPU seconds of those threads of a process that live and whose name begins so.
+pub fn thread_seconds(pid: u32, named: &str) -> anyhow::Result<f64> {
+    let path = format!("/proc/{pid}/task");
+    let tasks = fs::read_dir(&path).with_context(|| format!("{path}: has process {pid} ended?"))?;
+    let mut seconds = 0.0;
+    for task in tasks {
+        let task = task?.path();
+        // A thread may end at any moment.
+        let Ok(name) = fs::read_to_string(task.join("comm")) else { continue };
+        let Ok(text) = fs::read_to_string(task.join("stat")) else { continue };
+        if name.starts_with(named) {
+            seconds += Stat::parse(&text).with_context(|| task.display().to_string())?.own_seconds()?;
         }
     }
     Ok(seconds)

@@ -15,7 +15,6 @@ use millrace_producer::{Producer, ProducerConfig};
 use millrace_topics::TopicName;
 use millrace_wire::json;
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use crate::bars::MILLRACE;
 use crate::process::{Plan, Process};
@@ -153,7 +152,7 @@ async fn raw(
     time: Duration,
 ) -> anyhow::Result<(Figures, u64)> {
     let producer = Arc::new(RawProducer::like_the_product(&stack.brokers, topic.as_str())?);
-    try_join_all(records.iter().take(WARM_UP).map(|record| deliver(&producer, record))).await?;
+    try_join_all(records.iter().take(WARM_UP).map(|record| producer.deliver(record))).await?;
     let cpu = procfs::cpu_seconds(std::process::id())?;
     let began = Instant::now();
     let calling = (0..callers).map(|caller| {
@@ -161,7 +160,7 @@ async fn raw(
         tokio::spawn(async move {
             let mut sent = 0;
             while began.elapsed() < time {
-                deliver(&producer, &records[(caller * 31 + sent) % records.len()]).await?;
+                producer.deliver(&records[(caller * 31 + sent) % records.len()]).await?;
                 sent += 1;
             }
             anyhow::Ok(sent as u64)
@@ -171,12 +170,6 @@ async fn raw(
     let figures = figures(sent, began.elapsed(), cpu)?;
     Arc::into_inner(producer).context("every caller has ended")?.finish().await?;
     Ok((figures, sent))
-}
-
-async fn deliver(producer: &RawProducer, record: &Record) -> anyhow::Result<()> {
-    let (sender, delivered) = oneshot::channel();
-    producer.enqueue(record, Some(sender)).await?;
-    Ok(delivered.await?)
 }
 
 async fn all(calling: impl Iterator<Item = tokio::task::JoinHandle<anyhow::Result<u64>>>) -> anyhow::Result<u64> {
@@ -213,7 +206,7 @@ async fn publish_file(stack: &Stack, topic: &TopicName, file: &Path, lines: u64)
 /// The same number of records that are made already, from the first hand-over to the last acknowledgement.
 async fn raw_file(stack: &Stack, topic: &TopicName, records: &[Record], lines: u64) -> anyhow::Result<Figures> {
     let producer = RawProducer::like_the_product(&stack.brokers, topic.as_str())?;
-    deliver(&producer, &records[0]).await?;
+    producer.deliver(&records[0]).await?;
     let cpu = procfs::cpu_seconds(std::process::id())?;
     let began = Instant::now();
     for number in 0..usize::try_from(lines)? {

@@ -119,10 +119,20 @@ impl RawProducer {
         }
     }
 
+    /// Sends a record and waits until it is acknowledged.
+    pub async fn deliver(&self, record: &Record) -> anyhow::Result<()> {
+        let (sender, delivered) = oneshot::channel();
+        self.enqueue(record, Some(sender)).await?;
+        Ok(delivered.await?)
+    }
+
     /// Waits until all is delivered, and gives how many were.
     pub async fn finish(self) -> anyhow::Result<u64> {
         let RawProducer { client, deliveries, topic } = self;
-        tokio::task::spawn_blocking(move || client.flush(FLUSH_WITHIN)).await?.context("the last records")?;
+        let flushed = tokio::task::spawn_blocking(move || client.flush(FLUSH_WITHIN).map(|()| client)).await?;
+        let client = flushed.context("the last records")?;
+        // librdkafka takes half a second to end its idle threads, which nobody has to wait for.
+        drop(tokio::task::spawn_blocking(move || drop(client)));
         let failed = deliveries.failed.load(Ordering::Relaxed);
         ensure!(failed == 0, "{failed} records were not accepted by {topic}");
         Ok(deliveries.delivered.load(Ordering::Relaxed))

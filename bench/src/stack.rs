@@ -188,6 +188,13 @@ impl Stack {
         Ok(ServerCpu { postgres: procfs::family_cpu_seconds(self.postmaster)?, brokers })
     }
 
+    /// CPU seconds that the brokers' compilers have used so far.
+    pub fn broker_compilers(&self) -> anyhow::Result<f64> {
+        let compilers = ["C1 Compiler", "C2 Compiler"];
+        let each = self.broker_pids.iter().flat_map(|pid| compilers.map(|name| procfs::thread_seconds(*pid, name)));
+        each.sum()
+    }
+
     /// Where the brokers keep their logs.
     pub fn broker_directories(&self) -> anyhow::Result<Vec<String>> {
         let directory = |pid: &u32| {

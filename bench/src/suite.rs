@@ -20,6 +20,7 @@ use crate::progress::Progress;
 use crate::results::{Figures, Place, Results};
 use crate::sending;
 use crate::stack::Stack;
+use crate::warmth::Warmth;
 use crate::workload::Kind;
 
 /// The partitions of a topic where nothing else is said, as in topics.yaml.
@@ -311,8 +312,8 @@ impl Wanted {
     }
 }
 
-/// Catching up on a backlog, and latency: in each round everyone has one turn at each.
-pub async fn compare(bench: &mut Bench, wanted: Wanted) -> anyhow::Result<()> {
+/// Catching up on a backlog, and latency: in each round everyone has one turn at each. It begins with warm brokers.
+pub async fn compare(bench: &mut Bench, wanted: Wanted, warmth: Warmth) -> anyhow::Result<()> {
     let folded = wanted.is_folded(bench.asked.long);
     let mut turns = Vec::new();
     if wanted.charges {
@@ -321,6 +322,7 @@ pub async fn compare(bench: &mut Bench, wanted: Wanted) -> anyhow::Result<()> {
     if wanted.streams {
         turns.extend(streams(bench).await?);
     }
+    warmth.end(&bench.progress).await.context("warming up the brokers")?;
     let mut left_out = BTreeSet::new();
     for round in 1..=bench.asked.rounds {
         if let Some(first) = turns.first().filter(|_| wanted.charges) {

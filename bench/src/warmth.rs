@@ -1,0 +1,131 @@
+//! Brokers that have compiled what they run, before anything counts.
+//!
+//! A broker that was just started interprets its code, and compiles it for minutes on the cores of whoever has his turn.
+//! In production nobody meets such a broker. So small requests, in which compiling shows most, go through all of them with
+//! a worker behind, while the bench fetches and publishes what it needs, and until the compilers have little left to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use millrace_domain::ids::Micros;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use crate::contender::millrace::{self, Setup};
+use crate::progress::Progress;
+use crate::sending::RawProducer;
+use crate::stack::Stack;
+use crate::suite::{PARTITIONS, now_ms};
+use crate::workload::Record;
+use crate::workload::charges::{Flaw, Maker};
+
+/// How many records are under way at the same time.
+const CALLERS: usize = 24;
+/// Different records that are sent over and over; a worker counts the rest as duplicates.
+const POOL: usize = 20_000;
+/// How long one topic is under load, with a worker behind it: making it, joining and leaving are compiled too.
+const SPELL: Duration = Duration::from_secs(5);
+/// Little left to do: all compilers of all brokers together, in cores.
+const CALM: f64 = 0.15;
+/// How long, where the brokers' processes cannot be seen.
+const UNSEEN: Duration = Duration::from_secs(30);
+
+/// A load that goes on until the brokers are warm; it ends with its handle.
+pub struct Warmth {
+    load: JoinHandle<anyhow::Result<Found>>,
+    most: Duration,
+}
+
+/// How it ended.
+#[derive(Default)]
+struct Found {
+    sent: u64,
+    took: Duration,
+    /// What the compilers took in the last spell, in cores, if it can be seen.
+    compilers: Option<f64>,
+}
+
+impl Warmth {
+    /// Begins to load the brokers, for `most` at most.
+    pub fn begin(stack: Arc<Stack>, most: Duration) -> Warmth {
+        Warmth { load: tokio::spawn(load(stack, most)), most }
+    }
+
+    /// Waits until they are warm, and says how far they came.
+    pub async fn end(mut self, progress: &Progress) -> anyhow::Result<()> {
+        const TELL_EVERY: Duration = Duration::from_millis(250);
+        let bar = progress.bar("warming up the brokers, s", self.most.as_secs());
+        let began = Instant::now();
+        let found = loop {
+            match timeout(TELL_EVERY, &mut self.load).await {
+                Ok(found) => break found??,
+                Err(_) => bar.at(i64::try_from(began.elapsed().as_secs())?),
+            }
+        };
+        drop(bar);
+        let Found { sent, took, compilers } = found;
+        if sent == 0 {
+            return Ok(());
+        }
+        let calm = match compilers {
+            Some(cores) if cores < CALM => format!("their compilers are calm ({cores:.2} of a core)"),
+            Some(cores) => {
+                format!("their compilers still take {cores:.2} of a core; --warm-up-max allows them more time")
+            }
+            None => "whether they are calm cannot be seen from here".to_owned(),
+        };
+        progress.say(&format!("brokers warmed up with {sent} records in {:.0} s: {calm}", took.as_secs_f64()));
+        Ok(())
+    }
+}
+
+impl Drop for Warmth {
+    fn drop(&mut self) {
+        self.load.abort();
+    }
+}
+
+async fn load(stack: Arc<Stack>, most: Duration) -> anyhow::Result<Found> {
+    let (began, sees) = (Instant::now(), stack.knows_brokers());
+    let most = if sees { most } else { most.min(UNSEEN) };
+    let mut maker = Maker::new(u64::try_from(now_ms()?)?, Flaw::None);
+    let at = Micros(now_ms()? * 1_000);
+    let records: Arc<Vec<Record>> = Arc::new((0..POOL).map(|_| Record::of(&maker.charge(at))).collect());
+    let mut found = Found::default();
+    while found.took < most && !found.compilers.is_some_and(|cores| cores < CALM) {
+        let (before, from) = (stack.broker_compilers()?, Instant::now());
+        found.sent += spell(&stack, &records).await?;
+        let cores = (stack.broker_compilers()? - before) / from.elapsed().as_secs_f64();
+        found.compilers = sees.then_some(cores);
+        found.took = began.elapsed();
+    }
+    Ok(found)
+}
+
+/// A topic under load, with a worker behind it; gives how many records were sent.
+async fn spell(stack: &Arc<Stack>, records: &Arc<Vec<Record>>) -> anyhow::Result<u64> {
+    let (topic, database) = (stack.make_topic(PARTITIONS).await?, stack.make_database().await?);
+    let worker = millrace::start(stack, &topic, &Setup::default(), &database, &stack.new_name(), 0)?;
+    let producer = Arc::new(RawProducer::like_the_product(&stack.brokers, topic.as_str())?);
+    let enough = Arc::new(AtomicBool::new(false));
+    let mut calling = JoinSet::new();
+    for caller in 0..CALLERS {
+        let (producer, records, enough) = (producer.clone(), records.clone(), enough.clone());
+        calling.spawn(async move {
+            let mut sent = 0;
+            while !enough.load(Ordering::Relaxed) {
+                producer.deliver(&records[(caller + CALLERS * sent) % records.len()]).await?;
+                sent += 1;
+            }
+            anyhow::Ok(sent as u64)
+        });
+    }
+    sleep(SPELL).await;
+    enough.store(true, Ordering::Relaxed);
+    let sent = calling.join_all().await.into_iter().sum::<anyhow::Result<u64>>()?;
+    worker.end().await?;
+    stack.drop_database(&database).await?;
+    stack.delete_topic(&topic).await?;
+    Ok(sent)
+}
