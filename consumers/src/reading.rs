@@ -61,7 +61,7 @@ struct Reading<'a> {
     /// Those of the needed payments that are not remembered.
     missing: Vec<PaymentId>,
     /// Those of the missing that were asked for.
-    asked: HashSet<PaymentId>,
+    asked: HashSet<PaymentId, foldhash::fast::RandomState>,
     read: ByPayment<Entry>,
     standing: Standing,
     /// Parked events were not looked for.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use smol_str::SmolStr;
 use uuid::{Uuid, Variant};
 
 use crate::ids::{EventId, MerchantId, Micros, OperationId, PaymentId, UserId};
@@ -156,25 +157,58 @@ pub struct Event {
     /// When it happened, in microseconds since 1970.
     pub occurred_at: Micros,
     /// The service that publishes it, 1 to 64 characters.
-    pub source: Box<str>,
+    pub source: SmolStr,
     /// What the publisher traces it by.
-    pub correlation_id: Option<Box<str>>,
+    pub correlation_id: Option<SmolStr>,
     /// The event or command that caused it.
-    pub causation_id: Option<Box<str>>,
+    pub causation_id: Option<SmolStr>,
     /// Further text, at most 32 entries.
     pub metadata: BTreeMap<Box<str>, Box<str>>,
+}
+
+/// An id of a draft.
+#[derive(Clone, Debug)]
+pub enum DraftId<'a> {
+    /// As it was spelled.
+    Text(Cow<'a, str>),
+    /// Read already, from its 36 characters.
+    Read(Uuid),
+}
+
+impl Default for DraftId<'_> {
+    fn default() -> Self {
+        DraftId::Text(Cow::default())
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for DraftId<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        DraftId::Text(text)
+    }
+}
+
+impl<'a> From<&'a str> for DraftId<'a> {
+    fn from(text: &'a str) -> Self {
+        DraftId::Text(text.into())
+    }
+}
+
+impl From<String> for DraftId<'_> {
+    fn from(text: String) -> Self {
+        DraftId::Text(text.into())
+    }
 }
 
 /// An event as it was read, before any rule was checked. Borrows from the bytes where the reader can.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "the fields are those of Event, by the same names")]
 pub struct Draft<'a> {
-    pub event_id: Cow<'a, str>,
+    pub event_id: DraftId<'a>,
     pub event_type: Cow<'a, str>,
-    pub payment_id: Cow<'a, str>,
+    pub payment_id: DraftId<'a>,
     pub user_id: Cow<'a, str>,
     pub merchant_id: Option<Cow<'a, str>>,
-    pub operation_id: Option<Cow<'a, str>>,
+    pub operation_id: Option<DraftId<'a>>,
     pub sequence: Option<i64>,
     pub amount_minor: i64,
     pub currency: Cow<'a, str>,
@@ -261,19 +295,38 @@ fn shown(value: &str) -> String {
     }
 }
 
-fn uuid(field: &'static str, text: &str) -> Result<Uuid, FormError> {
+/// The id in its 36 characters.
+pub fn read_uuid(text: &[u8]) -> Option<Uuid> {
     const HYPHENATED_CHARS: usize = 36;
-    match Uuid::try_parse(text) {
-        Ok(id) if text.len() == HYPHENATED_CHARS => Ok(id),
-        _ => refuse(field, format!("{} is not a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057", shown(text))),
+    if text.len() == HYPHENATED_CHARS { Uuid::try_parse_ascii(text).ok() } else { None }
+}
+
+fn uuid(field: &'static str, id: &DraftId<'_>) -> Result<Uuid, FormError> {
+    match id {
+        DraftId::Read(id) => Ok(*id),
+        DraftId::Text(text) => match read_uuid(text.as_bytes()) {
+            Some(id) => Ok(id),
+            None => {
+                refuse(field, format!("{} is not a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057", shown(text)))
+            }
+        },
     }
 }
 
-fn uuid7(field: &'static str, text: &str) -> Result<Uuid, FormError> {
-    let id = uuid(field, text)?;
-    if id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122 {
+/// Whether the id is a UUIDv7 (RFC 9562).
+pub fn is_uuid7(id: Uuid) -> bool {
+    id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122
+}
+
+fn uuid7(field: &'static str, draft: &DraftId<'_>) -> Result<Uuid, FormError> {
+    let id = uuid(field, draft)?;
+    if is_uuid7(id) {
         return Ok(id);
     }
+    let text = match draft {
+        DraftId::Text(text) => text.to_string(),
+        DraftId::Read(id) => id.to_string(),
+    };
     refuse(field, format!("{text} is not a UUIDv7 (RFC 9562): make the id with a version 7 generator"))
 }
 
@@ -286,7 +339,9 @@ fn user_id(text: &str) -> Result<&str, FormError> {
 }
 
 fn short_name<'a>(field: &'static str, text: &'a str) -> Result<&'a str, FormError> {
-    if (1..=NAME_CHARS_MAX).contains(&text.chars().count()) {
+    // A character is a byte at least: most names need not be counted.
+    let short = text.len() <= NAME_CHARS_MAX || text.chars().count() <= NAME_CHARS_MAX;
+    if short && !text.is_empty() {
         return Ok(text);
     }
     refuse(field, format!("{} must be 1 to {NAME_CHARS_MAX} characters long", shown(text)))

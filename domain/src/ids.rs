@@ -3,8 +3,8 @@
 //! Rules of form for the text identifiers live with the event (`event.rs`), where their field is known.
 
 use std::fmt;
-use std::sync::Arc;
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -45,7 +45,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub struct $name(pub Arc<str>);
+        pub struct $name(pub SmolStr);
 
         impl $name {
             /// The identifier as text.

@@ -193,6 +193,7 @@ fn assert_limits(payment: &Payment) {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a schedule holds few")]
 enum Step {
     /// A new event.
     New(Event),

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use millrace_domain::event::{Draft, Event};
+use millrace_domain::event::{Draft, DraftId, Event, is_uuid7, read_uuid};
 use uuid::Uuid;
 
 type Entry<'a> = (Cow<'a, str>, Cow<'a, str>);
@@ -19,12 +19,12 @@ pub(crate) fn read(body: &[u8]) -> Option<Draft<'_>> {
     let mut body = Body(body);
     // In the order of schemas/payment_event/1.avsc; Rust evaluates fields as they are written.
     let draft = Draft {
-        event_id: body.text()?,
+        event_id: body.uuid7()?,
         event_type: body.text()?,
-        payment_id: body.text()?,
+        payment_id: body.uuid()?,
         user_id: body.text()?,
         merchant_id: body.maybe(Body::text)?,
-        operation_id: body.maybe(Body::text)?,
+        operation_id: body.maybe(Body::uuid)?,
         sequence: body.maybe(Body::long)?,
         amount_minor: body.long()?,
         currency: body.text()?,
@@ -57,11 +57,24 @@ impl<'a> Body<'a> {
         None
     }
 
-    fn text(&mut self) -> Option<Cow<'a, str>> {
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         let bytes = usize::try_from(self.long()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(bytes)?;
+        let (taken, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok().map(Cow::Borrowed)
+        Some(taken)
+    }
+
+    fn text(&mut self) -> Option<Cow<'a, str>> {
+        std::str::from_utf8(self.bytes()?).ok().map(Cow::Borrowed)
+    }
+
+    /// An id in its 36 characters. What is none is left to the general reader, which tells it by its text.
+    fn uuid(&mut self) -> Option<DraftId<'a>> {
+        read_uuid(self.bytes()?).map(DraftId::Read)
+    }
+
+    fn uuid7(&mut self) -> Option<DraftId<'a>> {
+        read_uuid(self.bytes()?).filter(|id| is_uuid7(*id)).map(DraftId::Read)
     }
 
     /// A union of null and something else, null first.

@@ -7,7 +7,7 @@ use millrace_domain::ids::Micros;
 use millrace_domain::reason::Rejection;
 use uuid::Uuid;
 
-use crate::json;
+use crate::json::{self, Rfc3339Text};
 use crate::record::{Refusal, shown};
 
 /// The event's id.
@@ -40,8 +40,8 @@ pub fn fold<T>(event: &Event, start: T, mut add: impl FnMut(T, &'static str, &st
     folded = add(folded, CE_SOURCE, &event.source);
     folded = add(folded, CE_SUBJECT, event.payment_id.0.hyphenated().encode_lower(&mut chars));
     folded = add(folded, CONTENT_TYPE, "application/avro");
-    match json::rfc3339(event.occurred_at) {
-        Some(time) => add(folded, CE_TIME, &time),
+    match Rfc3339Text::of(event.occurred_at) {
+        Some(time) => add(folded, CE_TIME, time.as_str()),
         None => folded,
     }
 }
@@ -54,17 +54,24 @@ pub fn of(event: &Event) -> Vec<(&'static str, String)> {
     })
 }
 
-/// What a header must agree with.
-type Agrees = fn(&Event, &[u8]) -> bool;
+/// A header that is judged: its name, and whether it agrees with the event.
+type Judged = (&'static str, fn(&Event, &[u8]) -> bool);
 
-/// The headers that are judged.
-const JUDGED: [(&str, Agrees); 5] = [
-    (CE_ID, |event, value| is_uuid(value, event.event_id.0)),
-    (CE_TYPE, |event, value| value == event.event_type.as_str().as_bytes()),
-    (CE_SOURCE, |event, value| value == event.source.as_bytes()),
-    (CE_TIME, |event, value| is_time(value, event.occurred_at)),
-    (CE_SUBJECT, |event, value| is_uuid(value, event.payment_id.0)),
-];
+fn judged(name: &[u8]) -> Option<Judged> {
+    const ID: &[u8] = CE_ID.as_bytes();
+    const TYPE: &[u8] = CE_TYPE.as_bytes();
+    const SOURCE: &[u8] = CE_SOURCE.as_bytes();
+    const TIME: &[u8] = CE_TIME.as_bytes();
+    const SUBJECT: &[u8] = CE_SUBJECT.as_bytes();
+    match name {
+        ID => Some((CE_ID, |event, value| is_uuid(value, event.event_id.0))),
+        TYPE => Some((CE_TYPE, |event, value| value == event.event_type.as_str().as_bytes())),
+        SOURCE => Some((CE_SOURCE, |event, value| value == event.source.as_bytes())),
+        TIME => Some((CE_TIME, |event, value| is_time(value, event.occurred_at))),
+        SUBJECT => Some((CE_SUBJECT, |event, value| is_uuid(value, event.payment_id.0))),
+        _ => None,
+    }
+}
 
 /// Most publishers spell an id as we do, and comparing is quicker than reading.
 fn is_uuid(value: &[u8], id: Uuid) -> bool {
@@ -74,7 +81,8 @@ fn is_uuid(value: &[u8], id: Uuid) -> bool {
 }
 
 fn is_time(value: &[u8], moment: Micros) -> bool {
-    std::str::from_utf8(value).ok().and_then(json::parse_rfc3339) == Some(moment)
+    Rfc3339Text::of(moment).is_some_and(|text| text.as_str().as_bytes() == value)
+        || std::str::from_utf8(value).ok().and_then(json::parse_rfc3339) == Some(moment)
 }
 
 /// Refuses headers that contradict the event. Values are compared, not their spelling.
@@ -83,8 +91,7 @@ pub fn check<'a, N: AsRef<[u8]>>(
     headers: impl IntoIterator<Item = (N, Option<&'a [u8]>)>,
 ) -> Result<(), Refusal> {
     for (found, value) in headers {
-        let judged = JUDGED.iter().find(|(name, _)| name.as_bytes() == found.as_ref());
-        let Some((name, agrees)) = judged else { continue };
+        let Some((name, agrees)) = judged(found.as_ref()) else { continue };
         if !value.is_some_and(|value| agrees(event, value)) {
             let found = value.map_or("nothing".into(), |v| shown(&String::from_utf8_lossy(v)));
             return Err(Refusal::new(

@@ -38,14 +38,15 @@ pub struct Content {
 
 /// Decodes a record by rule 1.
 pub fn decode(position: Position, raw: &RawRecord, schemas: &SchemaTable) -> Decoded {
-    let event = record::decode(raw.key(), raw.value(), raw.headers(), schemas);
-    let content = event.map(|event| Content {
-        event: Arc::new(event),
-        redriven_from: raw
-            .headers()
-            .find(|(name, _)| *name == DEAD_LETTER.as_bytes())
-            .and_then(|(_, value)| dead_letter_id(value?)),
+    let mut redriven_from = None;
+    let headers = raw.headers().inspect(|(name, value)| {
+        if *name == DEAD_LETTER.as_bytes() {
+            // The first of that name counts.
+            redriven_from.get_or_insert(value.and_then(dead_letter_id));
+        }
     });
+    let event = record::decode(raw.key(), raw.value(), headers, schemas);
+    let content = event.map(|event| Content { event: Arc::new(event), redriven_from: redriven_from.flatten() });
     Decoded { position, content }
 }
 
