@@ -9,9 +9,17 @@ use serde::Serialize;
 
 /// Writes a result to stdout. A reader that closed the pipe has seen enough.
 pub fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("stdout: cannot be written"),
+    print_or_end(text).map(drop)
+}
+
+/// The same for what goes on: false if the reader has closed the pipe.
+pub fn print_or_end(text: &str) -> anyhow::Result<bool> {
+    // Both, for stdout keeps back what comes behind the last line end.
+    let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("stdout: cannot be written"),
     }
 }
 

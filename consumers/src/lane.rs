@@ -4,6 +4,7 @@
 //! wrong is answered by the error's remedy; the records of a batch are let go only once they are committed.
 
 mod bisect;
+mod sweep;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,8 +41,6 @@ const LOOK_UPS_MAX: u32 = 5;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A lane behind which this much waits has a backlog.
 const BACKLOG_BYTES: usize = 256 << 10;
-/// How many payments one sweep takes.
-const SWEEP_PAYMENTS_MAX: i64 = 500;
 
 /// What a lane tells the reader.
 pub(crate) enum Command {
@@ -98,6 +97,7 @@ pub(crate) struct Lane {
     /// When the oldest parked event is due, as far as this lane knows.
     due_at: Option<Micros>,
     noted: Noted,
+    looked_for_moved_at: Instant,
     shares: Arc<Shares>,
 }
 
@@ -136,6 +136,7 @@ impl Lane {
             fence: claim.fence,
             due_at: Some(Micros(0)),
             noted: Noted::NOTHING,
+            looked_for_moved_at: Instant::now(),
             shares,
             inbox,
             commands,
@@ -170,6 +171,7 @@ impl Lane {
             }
             self.state.busy();
             self.expire_parked().await?;
+            self.look_for_moved().await?;
         }
     }
 
@@ -397,16 +399,17 @@ impl Lane {
         self.memory.bound(remembered_max);
         // A publisher that tries again does so soon, and a life cycle goes on soon: the latest are worth remembering, and more
         // than are remembered would only push each other out.
-        let latest = work.latest_payments().filter_map(|id| entries.remove_entry(&id));
-        let latest: Vec<_> = latest.take(remembered_max.get()).collect();
-        for (id, entry) in latest.into_iter().rev() {
-            match self.is_ours(&entry) && !anything_refused {
-                true => self.memory.remember(id, self.after(entry)),
-                false => self.memory.forget(id),
+        let latest: Vec<_> = work.latest_payments().take(remembered_max.get()).collect();
+        for id in latest.into_iter().rev() {
+            match entries.remove(&id) {
+                Some(entry) if self.is_ours(&entry) && !anything_refused => self.memory.remember(id, self.after(entry)),
+                Some(_) => self.memory.forget(id),
+                // It came before, and counts as just used.
+                None => drop(self.memory.get(id)),
             }
         }
         // One without a row was not remembered.
-        entries.into_iter().filter(|(_, entry)| entry.stood.is_some()).for_each(|(id, _)| self.memory.forget(id));
+        entries.iter().filter(|(_, entry)| entry.stood.is_some()).for_each(|(id, _)| self.memory.forget(*id));
         observe::committed(&batch, work, began);
     }
 
@@ -419,41 +422,6 @@ impl Lane {
         let stood = stands(&entry);
         let has_row = entry.stood.is_some() || stood != Stood { version: 0, last_sequence: 0 };
         Entry { stood: has_row.then_some(stood), written_by: has_row.then_some(self.fence.partition), ..entry }
-    }
-
-    /// A newer worker may know a type that was unknown when its event was parked.
-    async fn judge_unknown_types_again(&mut self) -> Result<(), LaneEnd> {
-        let partition = self.fence.partition;
-        let payments =
-            self.patiently(move |connection| Box::pin(load::payments_of_unknown_type(connection, partition))).await?;
-        for some in payments.chunks(SWEEP_PAYMENTS_MAX as usize) {
-            self.settle(Work::JudgeAgain { payments: some }, &mut Refused::new()).await?;
-        }
-        Ok(())
-    }
-
-    /// Rejects what was parked for longer than the limit, in batches of its own.
-    async fn expire_parked(&mut self) -> Result<(), LaneEnd> {
-        let limit = now().minus(micros(self.config.parking_limit));
-        if self.due_at.is_none_or(|due| due > now()) {
-            return Ok(());
-        }
-        let partition = self.fence.partition;
-        loop {
-            let payments = self
-                .patiently(move |connection| {
-                    Box::pin(load::payments_due(connection, partition, limit, SWEEP_PAYMENTS_MAX))
-                })
-                .await?;
-            if payments.is_empty() {
-                break;
-            }
-            self.settle(Work::Expire { payments: &payments, limit }, &mut Refused::new()).await?;
-        }
-        let oldest = self.patiently(move |connection| Box::pin(load::oldest_parked(connection, partition))).await?;
-        self.due_at =
-            oldest.map(|since| Micros(since.0.saturating_add(micros(self.config.parking_limit)).saturating_add(1)));
-        Ok(())
     }
 
     /// Reads, however long Postgres is away.

@@ -20,6 +20,6 @@ mod reading;
 mod record;
 mod session;
 mod shares;
-mod topic_id;
+pub mod topic_id;
 mod watch;
 pub mod worker;

@@ -10,13 +10,19 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
+
+/// How long the brokers may take to tell it.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the id could not be had.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TopicIdError {
+pub enum TopicIdError {
     /// There is no such topic.
     #[error("topic {0:?} does not exist: declare it in topics.yaml and run `millrace topics apply`")]
     NoSuchTopic(String),
@@ -37,6 +43,35 @@ impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         // SAFETY: the pointer came from the constructor that belongs to this destructor, and is freed once.
         unsafe { (self.1)(self.0) }
+    }
+}
+
+/// Asks the brokers at these addresses for the topic's id, on a connection of its own.
+pub async fn of(brokers: &str, topic: &str) -> Result<String, TopicIdError> {
+    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+    let unavailable = |problem: String| TopicIdError::Unavailable { topic: topic.clone(), problem };
+    let asked = topic.clone();
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers).set("client.id", "millrace-topic-id");
+        let client: Result<BaseConsumer, KafkaError> = config.set_log_level(RDKafkaLogLevel::Emerg).create();
+        client
+            .map_err(|e| TopicIdError::Unavailable { topic: asked.clone(), problem: e.to_string() })
+            .and_then(|client| ask(&client, &asked, TIMEOUT))
+    });
+    asking.await.unwrap_or_else(|died| Err(unavailable(died.to_string())))
+}
+
+/// The topic's id, asked only of a cluster that answers: without a controller, librdkafka 2.12 wakes its threads a
+/// hundred thousand times a second for as long as the question is open.
+pub(crate) fn ask<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<String, TopicIdError> {
+    match consumer.fetch_metadata(Some(topic), timeout) {
+        Ok(_) => fetch(consumer, topic, timeout),
+        Err(error) => Err(TopicIdError::Unavailable { topic: topic.to_owned(), problem: error.to_string() }),
     }
 }
 

@@ -38,7 +38,7 @@ impl Watch {
         let mut missing_said = false;
         let mut looks: u32 = 0;
         while !self.stop.is_cancelled() {
-            match self.ask() {
+            match topic_id::ask(&self.consumer, &self.topic, TIMEOUT) {
                 Ok(id) => {
                     self.health.kafka.answered();
                     self.health.topic_is_missing(false);
@@ -59,15 +59,6 @@ impl Watch {
                 Err(error) => self.health.kafka.failed(&error),
             }
             self.rest();
-        }
-    }
-
-    /// The topic's id, asked only of a cluster that answers: without a controller, librdkafka 2.12 wakes its threads a
-    /// hundred thousand times a second for as long as the question is open.
-    fn ask(&self) -> Result<String, TopicIdError> {
-        match self.consumer.fetch_metadata(Some(&self.topic), TIMEOUT) {
-            Ok(_) => topic_id::fetch(&self.consumer, &self.topic, TIMEOUT),
-            Err(error) => Err(TopicIdError::Unavailable { topic: self.topic.clone(), problem: error.to_string() }),
         }
     }
 

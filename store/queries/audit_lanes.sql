@@ -1,5 +1,5 @@
 -- Where each lane stands, and how much its proof rows account for.
-SELECT l.topic, l.partition, l.start_offset, l.next_offset,
+SELECT l.topic, l.topic_id, l.partition, l.start_offset, l.next_offset,
        coalesce(b.records, 0)::bigint AS records, coalesce(b.proof_rows, 0)::bigint AS proof_rows
 FROM millrace.lanes AS l
 LEFT JOIN (

@@ -85,6 +85,8 @@ pub struct Finding {
 pub struct LaneExtent {
     /// The topic.
     pub topic: String,
+    /// Kafka's id of it, when the lane was first claimed.
+    pub topic_id: String,
     /// The partition.
     pub partition: i32,
     /// The first offset that was ever asked for.

@@ -16,8 +16,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Postgres' own limits for a worker's connection: a statement that hangs is ended and tried again.
 const STATEMENT_TIMEOUT: &str = "60s";
 const LOCK_TIMEOUT: &str = "20s";
+const READER_LOCK_TIMEOUT: &str = "5s";
 /// A worker that died with a transaction open must not hold its fence row for long.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "60s";
+
+const READ_ONLY: &str = "only reading is allowed (a standby, or default_transaction_read_only is on)";
 
 /// One connection to Postgres. Only this crate names the library behind it.
 pub type Connection = PgConnection;
@@ -68,6 +71,11 @@ impl Database {
         self.connect_with(&self.options).await
     }
 
+    /// One connection for a person who looks: who waits behind somebody's lock is told so.
+    pub async fn connect_reader(&self) -> Result<PgConnection, StoreError> {
+        self.connect_with(&self.options.clone().options([("lock_timeout", READER_LOCK_TIMEOUT)])).await
+    }
+
     /// One connection for a lane: bounded statements, and plans that stay right while tables grow from empty.
     pub async fn connect_lane(&self) -> Result<PgConnection, StoreError> {
         let options = self.options.clone().options([
@@ -78,7 +86,14 @@ impl Database {
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
         ]);
-        self.connect_with(&options).await
+        let mut connection = self.connect_with(&options).await?;
+        // A standby, as after a failover that the address did not follow: it answers, and is of no use to a lane.
+        let read_only: String =
+            sqlx::query_scalar(include_str!("../queries/is_read_only.sql")).fetch_one(&mut connection).await?;
+        match read_only.as_str() {
+            "off" => Ok(connection),
+            _ => Err(self.unreachable(std::io::ErrorKind::ReadOnlyFilesystem, READ_ONLY)),
+        }
     }
 
     /// That nothing was there, and where it was sought.

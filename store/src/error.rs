@@ -97,6 +97,15 @@ impl StoreError {
         }
     }
 
+    /// What a person who only wants to read can do about it.
+    pub fn advice(&self) -> Option<&'static str> {
+        const LOCK_NOT_AVAILABLE: &str = "55P03";
+        (self.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE)).then_some(
+            "another session holds a lock on the ledger (a migration, or a person): SELECT pid, query, pg_blocking_pids(pid) \
+             FROM pg_stat_activity WHERE wait_event_type = 'Lock' names it",
+        )
+    }
+
     /// The SQLSTATE, where Postgres gave one.
     pub fn sqlstate(&self) -> Option<String> {
         match self {

@@ -230,6 +230,13 @@ pub async fn payments_of_unknown_type(
     Ok(ids.into_iter().map(PaymentId).collect())
 }
 
+/// The payments that wait in this lane for what another lane may have applied: their user was moved there.
+pub async fn payments_moved(connection: &mut PgConnection, partition: Partition) -> Result<Vec<PaymentId>, StoreError> {
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar(include_str!("../queries/parked_moved.sql")).bind(partition.0).fetch_all(connection).await?;
+    Ok(ids.into_iter().map(PaymentId).collect())
+}
+
 /// What a dead letter says of the record that it keeps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RedrivenFrom {

@@ -86,7 +86,7 @@ fn reason(label: &str) -> Result<Rejection, String> {
 /// Runs the command.
 pub async fn run(args: DeadLettersArgs, connection: &Connection, output: Format) -> anyhow::Result<ExitCode> {
     let database = connection.database("millrace dead-letters")?;
-    let mut session = database.connect().await?;
+    let mut session = database.connect_reader().await?;
     anyhow::ensure!(
         report::has_schema(&mut session).await?,
         "{} has no ledger yet: run `millrace worker`",

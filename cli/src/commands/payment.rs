@@ -84,7 +84,7 @@ struct ParkedWithEvent<'a> {
 pub async fn run(args: PaymentArgs, connection: &Connection, output: Format) -> anyhow::Result<ExitCode> {
     let PaymentCommand::Show { payment_id } = args.command;
     let database = connection.database("millrace payment")?;
-    let mut session = database.connect().await?;
+    let mut session = database.connect_reader().await?;
     anyhow::ensure!(
         report::has_schema(&mut session).await?,
         "{} has no ledger yet: run `millrace worker`",

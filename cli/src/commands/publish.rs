@@ -3,17 +3,19 @@
 //! One thread reads and parses (`reader`), one loop puts the records into the producer's queue (`feed`), another
 //! awaits their results in order (`settle`). Acceptance itself is the producer library's.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use clap::ValueEnum;
+use millrace_consumers::topic_id;
 use millrace_producer::{Producer, ProducerConfig};
 use tokio::sync::mpsc;
 
 use crate::output::Format;
+use crate::show;
 
 use acks::Acks;
 use checkpoint::Checkpoint;
@@ -168,10 +170,15 @@ pub async fn run(args: PublishArgs, brokers: &str, topic: &str, output: Format) 
     if let (Some(checkpoint), Some(path)) = (&start.resumed, &start.checkpoint_path) {
         checkpoint.check_cluster(path, producer.cluster_id())?;
     }
+    // Who may not describe the topic, may publish to it all the same.
+    let topic_id = topic_id::of(brokers, topic).await.ok();
+    if let (Some(checkpoint), Some(path)) = (&start.resumed, &start.checkpoint_path) {
+        checkpoint.check_topic_id(path, topic_id.as_deref())?;
+    }
     let cluster = producer.cluster_id().map(str::to_owned);
     let keeper = start.checkpoint_path.clone().map(|path| Keeper {
         path,
-        template: Checkpoint::new(name.clone(), topic.into(), cluster),
+        template: Checkpoint::new(name.clone(), topic.into(), topic_id.clone(), cluster),
         head,
         required: args.resume || args.checkpoint.is_some(),
         written: start.resumed.as_ref().map(Checkpoint::mark),
@@ -188,15 +195,29 @@ pub async fn run(args: PublishArgs, brokers: &str, topic: &str, output: Format) 
     let end = publish(&args, &producer, &stopper, batches, skipped.as_mut(), (acks, keeper, progress)).await?;
     let took = began.elapsed();
 
-    let error = error(&name, &end, stopper.reason());
+    let error = match error(&name, &end, stopper.reason()) {
+        None => made_again(brokers, topic, topic_id).await,
+        error => error,
+    };
     let summary = summary(name, topic, mark.line, &end, skipped.as_ref(), took, error.as_ref());
-    print(&summary, output);
+    let printed = print(&summary, output);
     match (error, stopper.reason()) {
         (Some(error), Some(Stop::Signal(_))) => note(&error.to_string()),
         (Some(error), _) => return Err(error),
-        (None, _) => return Ok(exit_code(Some(&end), None)),
+        (None, _) => return printed.map(|()| exit_code(Some(&end), None)),
     }
     Ok(exit_code(Some(&end), stopper.reason()))
+}
+
+/// Says so if the topic was deleted and made again meanwhile: what was acknowledged before that is gone.
+async fn made_again(brokers: &str, topic: &str, began_with: Option<String>) -> Option<anyhow::Error> {
+    let (then, now) = (began_with?, topic_id::of(brokers, topic).await.ok()?);
+    (then != now).then(|| {
+        anyhow!(
+            "topic {topic} was deleted and made again while this ran (its id was {then} and is {now}): what was acknowledged \
+             before is gone with it. Publish all of it again, without --resume; the event ids are the same, so nothing is applied twice"
+        )
+    })
 }
 
 fn exit_code(end: Option<&End>, stop: Option<Stop>) -> ExitCode {
@@ -304,7 +325,7 @@ pub(super) fn error(name: &str, end: &End, stop: Option<Stop>) -> Option<anyhow:
     let resume = match end.keeper.as_ref().filter(|keeper| keeper.written.is_some()) {
         Some(keeper) => format!("`--resume` goes on there, by {}", keeper.path.display()),
         None if to == 0 => "publish it again".into(),
-        None => "no checkpoint was kept; publishing all of it again is safe, for the event ids are the same".into(),
+        None => "publish all of it again: no checkpoint was kept, and the event ids are the same".into(),
     };
     match (&end.trouble, &end.fed) {
         (Some(Trouble::NotAccepted { line, error }), _) | (None, Fed::NotTaken { line, error }) => Some(anyhow!(
@@ -318,6 +339,7 @@ pub(super) fn error(name: &str, end: &End, stop: Option<Stop>) -> Option<anyhow:
             "{name}:{line}: {reason}\n{acked}, nothing from line {line} on was published. Correct it, then {resume}; \
              `--on-error skip` sets such lines aside instead"
         )),
+        (None, Fed::OtherFormat { reason }) => Some(anyhow!("{name}: {reason}\nNothing was published.")),
         (None, Fed::NotKept { error }) => {
             Some(anyhow!("{name}: {error:#}\n{acked}; make room, or name another file by --skipped, and then {resume}"))
         }
@@ -369,11 +391,10 @@ fn summary(
     }
 }
 
-fn print(summary: &Summary, output: Format) {
+fn print(summary: &Summary, output: Format) -> anyhow::Result<()> {
     let text = match output {
         Format::Text => summary.to_string(),
         Format::Json => serde_json::to_string(summary).expect("numbers and strings always have a JSON form"),
     };
-    // Who closed stdout does not want it.
-    let _ = writeln!(io::stdout(), "{text}");
+    show::print(&format!("{text}\n"))
 }

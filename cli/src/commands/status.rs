@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use millrace_consumers::topic_id;
 use millrace_store::connect::Database;
 use millrace_store::report::{self, Flow, LaneReport, Money, ParkedCount, PaymentCount, RejectedCount};
 use millrace_topics::{Cluster, Durability, ObservedTopic, TopicName, Watermarks};
@@ -18,7 +19,7 @@ use serde::Serialize;
 
 use crate::connection::Connection;
 use crate::output::Format;
-use crate::show::{major, print, print_json};
+use crate::show::{major, print, print_json, print_or_end};
 use crate::signals;
 
 /// Show the topic, the lanes and their backlog, what became of the events, and whether the books balance.
@@ -127,17 +128,19 @@ pub async fn run(args: StatusArgs, connection: &Connection, output: Format) -> a
         .map_err(|error| anyhow::anyhow!("--topic {:?} {error}", connection.topic))?;
     let cluster = Cluster::connect(&connection.brokers)?;
     let Some(seconds) = args.watch else {
-        let look = look(&database, &cluster, &topic).await;
+        let look = look(&database, &cluster, connection, &topic).await;
         show(&look, &topic, output)?;
         return Ok(if look.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     };
     let stop = signals::stop_token()?;
     while !stop.is_cancelled() {
         let look = tokio::select! {
-            look = look(&database, &cluster, &topic) => look,
+            look = look(&database, &cluster, connection, &topic) => look,
             () = stop.cancelled() => break,
         };
-        show_again(&look, &topic, output)?;
+        if !show_again(&look, &topic, output)? {
+            break;
+        }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
             () = stop.cancelled() => {}
@@ -146,6 +149,7 @@ pub async fn run(args: StatusArgs, connection: &Connection, output: Format) -> a
     Ok(ExitCode::SUCCESS)
 }
 
+/// Shows the whole page once.
 fn show(look: &Look, topic: &TopicName, output: Format) -> anyhow::Result<()> {
     match output {
         Format::Json => print_json(look),
@@ -153,17 +157,23 @@ fn show(look: &Look, topic: &TopicName, output: Format) -> anyhow::Result<()> {
     }
 }
 
-fn show_again(look: &Look, topic: &TopicName, output: Format) -> anyhow::Result<()> {
+/// Shows it as one of many pages; false if nobody reads them any more.
+fn show_again(look: &Look, topic: &TopicName, output: Format) -> anyhow::Result<bool> {
     const CLEAR_SCREEN: &str = "\x1b[2J\x1b[H";
-    match output {
-        Format::Json => print(&format!("{}\n", serde_json::to_string(look)?)),
-        Format::Text if std::io::stdout().is_terminal() => print(&format!("{CLEAR_SCREEN}{}", text::of(look, topic))),
-        Format::Text => print(&format!("{}\n", text::of(look, topic))),
-    }
+    let page = match output {
+        Format::Json => format!("{}\n", serde_json::to_string(look)?),
+        Format::Text if std::io::stdout().is_terminal() => format!("{CLEAR_SCREEN}{}", text::of(look, topic)),
+        Format::Text => format!("{}\n", text::of(look, topic)),
+    };
+    print_or_end(&page)
 }
 
-async fn look(database: &Database, cluster: &Cluster, topic: &TopicName) -> Look {
-    let (kafka, ledger) = tokio::join!(look_at_kafka(cluster, topic), look_at_ledger(database));
+async fn look(database: &Database, cluster: &Cluster, connection: &Connection, topic: &TopicName) -> Look {
+    let (kafka, id, ledger) = tokio::join!(
+        look_at_kafka(cluster, topic),
+        topic_id::of(&connection.brokers, topic.as_str()),
+        look_at_ledger(database)
+    );
     let mut look = Look::default();
     let kafka = kafka.unwrap_or_else(|problem| {
         look.problems.push(problem);
@@ -188,15 +198,19 @@ async fn look(database: &Database, cluster: &Cluster, topic: &TopicName) -> Look
         )),
         Err(problem) => look.problems.push(problem),
     }
-    // Without the ledger's lanes there is no backlog to be told.
+    // Whether the topic is there, and Kafka with it, was asked and said already.
+    let another = another_topic(&stored, topic, id.ok().as_deref());
+    // Without the ledger's lanes there is no backlog to be told, and none in the offsets of another topic.
     let ends = match &kafka {
-        Some(kafka) if look.dispositions.is_some() => kafka.ends.as_slice(),
+        Some(kafka) if look.dispositions.is_some() && another.is_none() => kafka.ends.as_slice(),
         _ => &[],
     };
     look.lanes = lanes(stored, ends);
-    look.backlog = look.lanes.iter().map(|lane| lane.backlog).sum::<Option<i64>>().filter(|_| !ends.is_empty());
+    let disagreements: Vec<String> = look.lanes.iter().filter_map(disagreement).collect();
+    let is_known = !ends.is_empty() && disagreements.is_empty();
+    look.backlog = look.lanes.iter().map(|lane| lane.backlog).sum::<Option<i64>>().filter(|_| is_known);
     look.kafka = kafka;
-    look.problems.extend(look.lanes.iter().filter_map(disagreement));
+    look.problems.extend(another.into_iter().chain(disagreements));
     look.advise();
     look
 }
@@ -271,13 +285,31 @@ fn described(name: &TopicName, seen: &ObservedTopic) -> Topic {
 /// The ledger; none where the schema was never made.
 async fn look_at_ledger(database: &Database) -> Result<Option<report::Status>, String> {
     let read = async {
-        let mut session = database.connect().await?;
+        let mut session = database.connect_reader().await?;
         match report::has_schema(&mut session).await? {
             true => report::status(&mut session).await.map(Some),
             false => Ok(None),
         }
     };
-    read.await.map_err(|error| format!("database {}: {error}", database.shown()))
+    read.await.map_err(|error| match error.advice() {
+        Some(advice) => format!("database {}: {error}: {advice}", database.shown()),
+        None => format!("database {}: {error}", database.shown()),
+    })
+}
+
+/// Why the offsets of the ledger mean nothing in this topic, if it is not the one that the ledger was written from.
+fn another_topic(lanes: &[LaneReport], topic: &TopicName, id: Option<&str>) -> Option<String> {
+    lanes.iter().find_map(|lane| {
+        if lane.topic != topic.as_str() {
+            return Some(format!("this database holds the ledger of topic {}, not of {topic}: is --topic right?", lane.topic));
+        }
+        let found = id.filter(|id| *id != lane.topic_id)?;
+        Some(format!(
+            "topic {topic} was deleted and made again: its id is {found}, the ledger was written from {}. Nothing that is published \
+             now is applied; see docs/runbooks.md, 'The topic was deleted and made again'",
+            lane.topic_id
+        ))
+    })
 }
 
 /// A lane that stands where Kafka has nothing: records were lost on one side, or it is another topic.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use millrace_consumers::topic_id;
 use millrace_store::audit::{self, Audit, CHECKS, LaneExtent};
 use millrace_store::report;
 use millrace_topics::{Cluster, TopicName, Watermarks};
@@ -44,6 +45,9 @@ pub struct VerifyArgs {
     jobs: NonZeroUsize,
 }
 
+/// The check that no offset is missing between two proof rows.
+const PROOF_TILES: &str = "proof_tiles";
+
 /// Everything that was found.
 #[derive(Serialize)]
 struct Verdict {
@@ -55,7 +59,7 @@ struct Verdict {
 }
 
 /// Whether the ledger accounts for what Kafka holds.
-#[derive(Default, Serialize)]
+#[derive(Default, Debug, Serialize)]
 struct Offsets {
     /// None: Kafka did not answer.
     accounted: Option<bool>,
@@ -74,18 +78,18 @@ pub async fn run(args: VerifyArgs, connection: &Connection, output: Format) -> a
     let topic = TopicName::new(&*connection.topic)
         .map_err(|error| anyhow::anyhow!("--topic {:?} {error}", connection.topic))?;
     let cluster = Cluster::connect(&connection.brokers)?;
-    let mut session = database.connect().await?;
+    let mut session = database.connect_reader().await?;
     anyhow::ensure!(
         report::has_schema(&mut session).await?,
         "{} holds no ledger yet: run `millrace worker` or `millrace migrate` first",
         database.shown()
     );
     // Before and after the snapshot: records come in and are applied while it is read.
-    let before = ask(&cluster, &topic).await;
+    let before = ask(&cluster, connection, &topic).await;
     let bar = progress(output);
     let mut others = Vec::new();
     for _ in 1..args.jobs.get() {
-        others.push(database.connect().await?);
+        others.push(database.connect_reader().await?);
     }
     let audit = audit::run(&mut session, &mut others, |check| {
         bar.set_message(check.name);
@@ -93,13 +97,18 @@ pub async fn run(args: VerifyArgs, connection: &Connection, output: Format) -> a
     })
     .await?;
     bar.finish_and_clear();
-    let offsets = match before {
-        Ok(before) => match ask(&cluster, &topic).await {
+    let mut offsets = match before {
+        Ok(before) => match ask(&cluster, connection, &topic).await {
             Ok(after) => account(&audit.lanes, &before, after),
             Err(problem) => unknown(problem),
         },
         Err(problem) => unknown(problem),
     };
+    // Where the proof rows have a gap, a lane that stands behind it proves nothing.
+    if audit.broken().any(|finding| finding.check.name == PROOF_TILES) && offsets.accounted == Some(true) {
+        offsets.accounted = Some(false);
+        offsets.lost.push(format!("no proof row accounts for some offsets, or two do: see {PROOF_TILES}"));
+    }
     let verdict = Verdict { holds: audit.holds() && offsets.lost.is_empty(), offsets, audit };
     match output {
         Format::Json => print_json(&verdict)?,
@@ -109,9 +118,19 @@ pub async fn run(args: VerifyArgs, connection: &Connection, output: Format) -> a
     Ok(if verdict.holds && (drained || !args.drained) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn ask(cluster: &Cluster, topic: &TopicName) -> Result<Vec<Watermarks>, String> {
+/// The topic, as Kafka has it.
+struct Seen {
+    name: TopicName,
+    id: String,
+    ends: Vec<Watermarks>,
+}
+
+async fn ask(cluster: &Cluster, connection: &Connection, topic: &TopicName) -> Result<Seen, String> {
     match cluster.watermarks(topic).await {
-        Ok(Some(ends)) => Ok(ends),
+        Ok(Some(ends)) => {
+            let id = topic_id::of(&connection.brokers, topic.as_str()).await.map_err(|error| error.to_string())?;
+            Ok(Seen { name: topic.clone(), id, ends })
+        }
         Ok(None) => Err(format!("topic {topic} does not exist: is --topic right? `millrace topics apply` makes it")),
         Err(error) => Err(error.to_string()),
     }
@@ -123,7 +142,11 @@ fn unknown(problem: String) -> Offsets {
 
 /// Compares the lanes with Kafka: `before` their snapshot for what they must account for, `after` it for what they
 /// cannot have seen.
-fn account(lanes: &[LaneExtent], before: &[Watermarks], after: Vec<Watermarks>) -> Offsets {
+fn account(lanes: &[LaneExtent], before: &Seen, after: Seen) -> Offsets {
+    if let Some(lost) = another_topic(lanes, &before.name, [&before.id, &after.id]) {
+        return Offsets { accounted: Some(false), lost: vec![lost], partitions: after.ends, ..Offsets::default() };
+    }
+    let (before, after) = (&before.ends, after.ends);
     let (mut waiting, mut lost) = (Vec::new(), Vec::new());
     for Watermarks { partition, low, high } in before {
         let lane = lanes.iter().find(|lane| lane.partition == *partition);
@@ -161,6 +184,21 @@ fn account(lanes: &[LaneExtent], before: &[Watermarks], after: Vec<Watermarks>) 
     }
     let accounted = Some(waiting.is_empty() && lost.is_empty());
     Offsets { accounted, waiting, lost, unknown: None, partitions: after }
+}
+
+/// Why the offsets of the ledger mean nothing in this topic, if it is not the one that the ledger was written from.
+fn another_topic(lanes: &[LaneExtent], name: &TopicName, ids: [&String; 2]) -> Option<String> {
+    lanes.iter().find_map(|lane| {
+        if lane.topic != name.as_str() {
+            return Some(format!("this database holds the ledger of topic {}, not of {name}: is --topic right?", lane.topic));
+        }
+        let other = ids.into_iter().find(|id| **id != lane.topic_id)?;
+        Some(format!(
+            "topic {name} was deleted and made again: its id is {other}, the ledger was written from {}. What was published since \
+             is in no ledger; see docs/runbooks.md, 'The topic was deleted and made again'",
+            lane.topic_id
+        ))
+    })
 }
 
 fn text(verdict: &Verdict, database: &str) -> String {
@@ -223,16 +261,21 @@ mod tests {
     use super::*;
 
     fn lane(partition: i32, next_offset: i64) -> LaneExtent {
-        LaneExtent { topic: "t".into(), partition, start_offset: 0, next_offset, records: next_offset, proof_rows: 1 }
+        let (topic, topic_id) = ("t".into(), "id".into());
+        LaneExtent { topic, topic_id, partition, start_offset: 0, next_offset, records: next_offset, proof_rows: 1 }
     }
 
     fn end(partition: i32, low: i64, high: i64) -> Watermarks {
         Watermarks { partition, low, high }
     }
 
+    fn seen(name: &str, id: &str, end: Watermarks) -> Seen {
+        Seen { name: TopicName::new(name).expect("a name"), id: id.into(), ends: vec![end] }
+    }
+
     /// What waits and what is lost, by words that must be said.
     fn check(lanes: &[LaneExtent], before: Watermarks, after: Watermarks, waiting: &[&str], lost: &[&str]) {
-        let offsets = account(lanes, &[before], vec![after]);
+        let offsets = account(lanes, &seen("t", "id", before), seen("t", "id", after));
         assert_eq!(offsets.accounted, Some(waiting.is_empty() && lost.is_empty()));
         for (found, wanted) in [(&offsets.waiting, waiting), (&offsets.lost, lost)] {
             assert_eq!(found.len(), wanted.len(), "{found:?}");
@@ -257,6 +300,18 @@ mod tests {
             &["partition 3 has 120 records that no batch accounts for yet"],
             &[],
         );
+    }
+
+    #[test]
+    fn offsets_of_another_topic_or_of_one_made_again_account_for_nothing() {
+        let ends = || end(0, 0, 10);
+        for (name, id, words) in
+            [("u", "id", "the ledger of topic t, not of u"), ("t", "new", "deleted and made again")]
+        {
+            let offsets = account(&[lane(0, 10)], &seen(name, id, ends()), seen(name, id, ends()));
+            assert_eq!(offsets.accounted, Some(false));
+            assert!(offsets.lost.iter().any(|lost| lost.contains(words)), "{offsets:?}");
+        }
     }
 
     #[test]

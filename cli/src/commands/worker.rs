@@ -108,6 +108,10 @@ impl WindowArgs {
             );
             Ok(i64::try_from(duration.as_millis())?)
         };
+        anyhow::ensure!(
+            !self.window_back.is_zero(),
+            "--window-back is 0s: every event that is not from the future would be rejected as outside_window; the default is 2y"
+        );
         Ok(AcceptedWindow {
             back_ms: ms("--window-back", self.window_back, WINDOW_BACK_MAX)?,
             ahead_ms: ms("--window-ahead", self.window_ahead, WINDOW_AHEAD_MAX)?,

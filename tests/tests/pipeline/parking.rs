@@ -49,6 +49,30 @@ async fn what_waits_too_long_is_rejected_without_a_record_and_its_followers_are_
     pipeline.finish().await;
 }
 
+/// As when more partitions move a user to another lane while something of hers waits in the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_one_lane_is_applied_when_another_lane_has_applied_what_it_waits_for() {
+    let pipeline = Pipeline::of("moved", 2, "").await;
+    let early = event("payment.captured", "u-1", 100);
+    let alone = event("payment.captured", "u-2", 100);
+    pipeline.publish([record_in(0, &early), record_in(0, &alone)]).await;
+    let mut worker = pipeline.worker().with(&["--parking-limit", "5s"]).start();
+    pipeline.drained(SOON).await;
+    assert_eq!(pipeline.ledger.parked().await.len(), 2);
+    pipeline.publish([record_in(1, &next(&early, "payment.authorized", 100))]).await;
+    until("nothing is parked any more", SOON, async || {
+        let parked = pipeline.ledger.parked().await;
+        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
+    })
+    .await;
+    worker.assert_running();
+    let counts = pipeline.ledger.counts().await;
+    assert_eq!((counts["drained_applied"], counts["drained_rejected"]), (1, 1), "{counts:?}");
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("missing_predecessor", 1)].into());
+    pipeline.audit().await;
+    pipeline.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_counts_on_while_no_worker_runs() {
     let pipeline = Pipeline::of("limit-away", 1, "").await;

@@ -118,7 +118,8 @@ fn grown_because(spec: &Spec, topic: &TopicSpec) -> String {
     }
     format!(
         "{declared}, --grow-keyed allows it; each partition splits, none mix. Have the publishers stopped and the topic \
-         drained before: fences and balances go by partition, and order holds within one only"
+         drained before: fences and balances go by partition, and order holds within one only. What is parked meanwhile is \
+         applied within a minute of what it waits for"
     )
 }
 

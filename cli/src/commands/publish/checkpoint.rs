@@ -24,6 +24,9 @@ pub struct Checkpoint {
     pub topic: String,
     /// The cluster by its own id, if it told it: another one has not got the events.
     pub cluster: Option<String>,
+    /// Kafka's id of the topic, if it told it: one that was made again has not got the events.
+    #[serde(default)]
+    pub topic_id: Option<String>,
     /// Lines up to which each is acknowledged or skipped.
     pub line: u64,
     /// Bytes of the input up to there.
@@ -52,9 +55,19 @@ impl Fingerprint {
 
 impl Checkpoint {
     /// The checkpoint of an input of which nothing is published yet.
-    pub fn new(input: String, topic: String, cluster: Option<String>) -> Checkpoint {
+    pub fn new(input: String, topic: String, topic_id: Option<String>, cluster: Option<String>) -> Checkpoint {
         let fingerprint = Fingerprint::of(&[], 0);
-        Checkpoint { version: VERSION, input, topic, cluster, line: 0, offset: 0, skipped_bytes: 0, fingerprint }
+        Checkpoint {
+            version: VERSION,
+            input,
+            topic,
+            topic_id,
+            cluster,
+            line: 0,
+            offset: 0,
+            skipped_bytes: 0,
+            fingerprint,
+        }
     }
 
     /// The same input at a mark, known by its first bytes.
@@ -143,6 +156,19 @@ impl Checkpoint {
         )
     }
 
+    /// Refuses to go on with a topic that was deleted and made again.
+    pub fn check_topic_id(&self, path: &Path, topic_id: Option<&str>) -> anyhow::Result<()> {
+        match (self.topic_id.as_deref(), topic_id) {
+            (Some(then), Some(now)) if then != now => bail!(
+                "the checkpoint {} is of topic {} as it was before it was deleted and made again, and this one has not got what \
+                 came before: leave out --resume to publish all of it",
+                path.display(),
+                self.topic
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses to go on with another cluster, which has not got what came before.
     pub fn check_cluster(&self, path: &Path, cluster: Option<&str>) -> anyhow::Result<()> {
         match (self.cluster.as_deref(), cluster) {
@@ -183,7 +209,7 @@ mod tests {
     use super::*;
 
     fn at(offset: u64, head: &[u8]) -> Checkpoint {
-        Checkpoint::new("in.ndjson".into(), "payment-events".into(), None).at(Mark { line: 3, offset }, 7, head)
+        Checkpoint::new("in.ndjson".into(), "payment-events".into(), None, None).at(Mark { line: 3, offset }, 7, head)
     }
 
     fn scratch(name: &str) -> PathBuf {
@@ -231,6 +257,10 @@ mod tests {
         checkpoint.check_topic(Path::new("c"), "payment-events").expect("the same topic");
         checkpoint.check_topic(Path::new("c"), "other").expect_err("another topic");
         checkpoint.cluster = Some("A".into());
+        checkpoint.topic_id = Some("1".into());
+        checkpoint.check_topic_id(Path::new("c"), Some("1")).expect("the same topic");
+        checkpoint.check_topic_id(Path::new("c"), None).expect("a cluster that tells no id");
+        checkpoint.check_topic_id(Path::new("c"), Some("2")).expect_err("made again");
         checkpoint.check_cluster(Path::new("c"), Some("A")).expect("the same cluster");
         checkpoint.check_cluster(Path::new("c"), None).expect("a cluster that tells no id");
         checkpoint.check_cluster(Path::new("c"), Some("B")).expect_err("another cluster");

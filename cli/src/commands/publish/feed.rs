@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::lines::Mark;
 use super::reader::{BadLine, Content, Item};
-use super::record::Record;
+use super::record::{self, Record};
 use super::skipped::SkippedLines;
 use super::steps::{self, Step};
 use super::stop::{Stop, stopped};
@@ -26,6 +26,11 @@ pub enum Fed {
         /// Its number.
         line: u64,
         /// Why.
+        reason: String,
+    },
+    /// The input is not lines of JSON at all: to set each of its lines aside would help nobody.
+    OtherFormat {
+        /// What it is, and what to do.
         reason: String,
     },
     /// The producer did not take a record.
@@ -173,6 +178,9 @@ impl Feed<'_> {
     }
 
     async fn bad(&mut self, mark: Mark, bad: BadLine) -> anyhow::Result<Option<Fed>> {
+        if mark.line == 1 && record::begins_other_format(&bad.text) {
+            return Ok(Some(Fed::OtherFormat { reason: bad.reason }));
+        }
         let Some(skipped) = &mut self.skipped else {
             return Ok(Some(Fed::BadLine { line: mark.line, reason: bad.reason }));
         };

@@ -92,17 +92,27 @@ fn reason(text: &[u8], error: &json::JsonError) -> String {
 }
 
 /// What people publish by mistake.
+const OTHER_FORMATS: [(&[u8], &str); 6] = [
+    (b"\x1f\x8b", "compressed with gzip, not JSON: `zcat FILE | millrace publish -`"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd, not JSON: `zstdcat FILE | millrace publish -`"),
+    (b"PK\x03\x04", "a zip archive, not JSON: `unzip -p FILE | millrace publish -`"),
+    (b"\xff\xfe", "text in UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8 FILE | millrace publish -`"),
+    (b"\xfe\xff", "text in UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8 FILE | millrace publish -`"),
+    (ARRAY, "a JSON array: one object a line is wanted: `jq -c '.[]' FILE | millrace publish -`"),
+];
+const ARRAY: &[u8] = b"[";
+
 fn other_format(text: &[u8]) -> Option<&'static str> {
-    const FORMATS: [(&[u8], &str); 6] = [
-        (b"\x1f\x8b", "compressed with gzip, not JSON: `zcat FILE | millrace publish -`"),
-        (b"\x28\xb5\x2f\xfd", "compressed with zstd, not JSON: `zstdcat FILE | millrace publish -`"),
-        (b"PK\x03\x04", "a zip archive, not JSON: `unzip -p FILE | millrace publish -`"),
-        (b"\xff\xfe", "text in UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8 FILE | millrace publish -`"),
-        (b"\xfe\xff", "text in UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8 FILE | millrace publish -`"),
-        (b"[", "a JSON array: one object a line is wanted: `jq -c '.[]' FILE | millrace publish -`"),
-    ];
-    let found = FORMATS.iter().find(|(magic, _)| text.starts_with(magic));
+    let found = OTHER_FORMATS.iter().find(|(magic, _)| text.starts_with(magic));
     found.map(|(_, what)| *what).or_else(|| text.contains(&0).then_some("binary data (it has bytes of 0), not JSON"))
+}
+
+/// Whether a first line says that the whole input has another format. An array that ends within its line is one bad line.
+pub fn begins_other_format(first_line: &[u8]) -> bool {
+    OTHER_FORMATS.iter().any(|(magic, _)| match *magic {
+        ARRAY => first_line.trim_ascii() == ARRAY,
+        magic => first_line.starts_with(magic),
+    })
 }
 
 /// serde_json counts lines within the text, of which there is one.
@@ -144,6 +154,14 @@ mod tests {
             assert!(reason.contains(part), "{reason}");
             assert!(!reason.contains("line 1"), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_first_line_may_tell_that_all_of_the_input_is_something_else() {
+        let inputs: [&[u8]; 3] = [b"\x1f\x8b\x08\x00", b"\xff\xfe{\x00", b"[\r"];
+        assert!(inputs.into_iter().all(begins_other_format));
+        let lines: [&[u8]; 4] = [b"[{}]", b"hello", b"\x7fELF\x00", EVENT.as_bytes()];
+        assert!(!lines.into_iter().any(begins_other_format));
     }
 
     #[test]

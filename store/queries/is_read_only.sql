@@ -1,0 +1,2 @@
+-- Whether this session may write.
+SELECT current_setting('transaction_read_only')
