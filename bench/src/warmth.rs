@@ -1,18 +1,22 @@
 //! Brokers that have compiled what they run, before anything counts.
 //!
 //! A broker that was just started interprets its code, and compiles it for minutes on the cores of whoever has his turn.
-//! In production nobody meets such a broker. So small requests, in which compiling shows most, go through all of them with
-//! a worker behind, while the bench fetches and publishes what it needs, and until the compilers have little left to do.
+//! In production nobody meets such a broker. So small requests, in which compiling shows most, go through all of them and
+//! out again to a consumer group, while the bench fetches and publishes what it needs, and until the compilers have little
+//! left to do. No worker reads them: it would take the cores on which they compile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use millrace_domain::ids::Micros;
+use millrace_topics::TopicName;
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use crate::contender::millrace::{self, Setup};
 use crate::progress::Progress;
 use crate::sending::RawProducer;
 use crate::stack::Stack;
@@ -22,10 +26,11 @@ use crate::workload::charges::{Flaw, Maker};
 
 /// How many records are under way at the same time.
 const CALLERS: usize = 24;
-/// Different records that are sent over and over; a worker counts the rest as duplicates.
+/// Different records that are sent over and over.
 const POOL: usize = 20_000;
-/// How long one topic is under load, with a worker behind it: making it, joining and leaving are compiled too.
+/// How long one topic and one group are under load: making them, joining and leaving are compiled too.
 const SPELL: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Little left to do: all compilers of all brokers together, in cores.
 const CALM: f64 = 0.15;
 /// How long, where the brokers' processes cannot be seen.
@@ -103,10 +108,21 @@ async fn load(stack: Arc<Stack>, most: Duration) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// A topic under load, with a worker behind it; gives how many records were sent.
+/// A topic under load, with a consumer behind it; gives how many records were sent.
 async fn spell(stack: &Arc<Stack>, records: &Arc<Vec<Record>>) -> anyhow::Result<u64> {
-    let (topic, database) = (stack.make_topic(PARTITIONS).await?, stack.make_database().await?);
-    let worker = millrace::start(stack, &topic, &Setup::default(), &database, &stack.new_name(), 0)?;
+    let topic = stack.make_topic(PARTITIONS).await?;
+    let (consumer, reading) = (consumer(stack, &topic)?, Arc::new(AtomicBool::new(false)));
+    let read = tokio::task::spawn_blocking({
+        let until = reading.clone();
+        move || {
+            while !until.load(Ordering::Relaxed) {
+                // What it finds, and whether it finds anything, is nothing to the load.
+                drop(consumer.poll(LOOK_EVERY));
+            }
+        }
+    });
+    // However this ends, the reading does too.
+    let reading = Ends(reading);
     let producer = Arc::new(RawProducer::like_the_product(&stack.brokers, topic.as_str())?);
     let enough = Arc::new(AtomicBool::new(false));
     let mut calling = JoinSet::new();
@@ -124,8 +140,27 @@ async fn spell(stack: &Arc<Stack>, records: &Arc<Vec<Record>>) -> anyhow::Result
     sleep(SPELL).await;
     enough.store(true, Ordering::Relaxed);
     let sent = calling.join_all().await.into_iter().sum::<anyhow::Result<u64>>()?;
-    worker.end().await?;
-    stack.drop_database(&database).await?;
+    drop(reading);
+    read.await?;
     stack.delete_topic(&topic).await?;
     Ok(sent)
+}
+
+/// Sets its flag when it is dropped.
+struct Ends(Arc<AtomicBool>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The only member of a group of its own.
+fn consumer(stack: &Stack, topic: &TopicName) -> anyhow::Result<BaseConsumer> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &stack.brokers).set("group.id", stack.new_name());
+    config.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "100");
+    let consumer: BaseConsumer = config.set_log_level(RDKafkaLogLevel::Emerg).create()?;
+    consumer.subscribe(&[topic.as_str()])?;
+    Ok(consumer)
 }
