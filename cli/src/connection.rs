@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 use millrace_store::connect::Database;
+use millrace_topics::TopicName;
 
 /// The brokers of the stack that `make up` starts.
 pub const BROKERS_DEFAULT: &str = "127.0.0.1:19092,127.0.0.1:19093,127.0.0.1:19094";
@@ -39,4 +40,23 @@ impl Connection {
     pub fn database(&self, application: &str) -> anyhow::Result<Database> {
         Database::at(&self.database_url, application).context("--database-url")
     }
+}
+
+/// Why the offsets of a ledger mean nothing in this topic, if it is not the one that the ledger was written from. `lanes`:
+/// the topic of each and Kafka's id of it; `ids`: what Kafka says now.
+pub fn topics_apart<'a>(
+    lanes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    topic: &TopicName,
+    ids: &[String],
+) -> Option<String> {
+    lanes.into_iter().find_map(|(held, id)| {
+        if held != topic.as_str() {
+            return Some(format!("this database holds the ledger of topic {held}, not of {topic}: is --topic right?"));
+        }
+        let found = ids.iter().find(|found| *found != id)?;
+        Some(format!(
+            "topic {topic} was deleted and made again: its id is {found}, the ledger was written from {id}. What is published \
+             since is in no ledger; see docs/runbooks.md, 'The topic was deleted and made again'"
+        ))
+    })
 }

@@ -17,7 +17,7 @@ use millrace_store::report::{self, Flow, LaneReport, Money, ParkedCount, Payment
 use millrace_topics::{Cluster, Durability, ObservedTopic, TopicName, Watermarks};
 use serde::Serialize;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, topics_apart};
 use crate::output::Format;
 use crate::show::{major, print, print_json, print_or_end};
 use crate::signals;
@@ -27,7 +27,8 @@ use crate::signals;
 /// Figures come from proof rows and balances; the event log is not read. One look costs a scan of batches (a row for
 /// each transaction), of dead letters and of payments: about a second for every few million of them.
 ///
-/// Exit codes: 0 shown and in balance, 1 Kafka or Postgres is away, or the books do not balance.
+/// Exit codes: 0 shown and in balance, 1 Kafka or Postgres is away, the two do not agree, or the books do not
+/// balance.
 #[derive(Args)]
 #[command(after_help = "\
 With -o json, one document (with --watch one a line):
@@ -75,6 +76,9 @@ struct Kafka {
     topic: Option<Topic>,
     #[serde(skip)]
     ends: Vec<Watermarks>,
+    /// Partitions of which nobody tells where they end.
+    #[serde(skip)]
+    silent: Vec<i32>,
 }
 
 #[derive(Serialize)]
@@ -179,6 +183,14 @@ async fn look(database: &Database, cluster: &Cluster, connection: &Connection, t
         look.problems.push(problem);
         None
     });
+    if let Some(silent) = kafka.as_ref().map(|kafka| &kafka.silent).filter(|silent| !silent.is_empty()) {
+        let partitions: Vec<String> = silent.iter().map(i32::to_string).collect();
+        look.problems.push(format!(
+            "partitions {}: no leader answers, so their backlog is not known. When a broker has died, others take over within \
+             some seconds",
+            partitions.join(", ")
+        ));
+    }
     if kafka.as_ref().is_some_and(|kafka| kafka.topic.is_none()) {
         look.next.push(format!("topic {topic} does not exist: run `millrace topics apply`"));
     }
@@ -199,7 +211,8 @@ async fn look(database: &Database, cluster: &Cluster, connection: &Connection, t
         Err(problem) => look.problems.push(problem),
     }
     // Whether the topic is there, and Kafka with it, was asked and said already.
-    let another = another_topic(&stored, topic, id.ok().as_deref());
+    let lanes_of = stored.iter().map(|lane| (lane.topic.as_str(), lane.topic_id.as_str()));
+    let another = topics_apart(lanes_of, topic, id.ok().as_slice());
     // Without the ledger's lanes there is no backlog to be told, and none in the offsets of another topic.
     let ends = match &kafka {
         Some(kafka) if look.dispositions.is_some() && another.is_none() => kafka.ends.as_slice(),
@@ -207,7 +220,8 @@ async fn look(database: &Database, cluster: &Cluster, connection: &Connection, t
     };
     look.lanes = lanes(stored, ends);
     let disagreements: Vec<String> = look.lanes.iter().filter_map(disagreement).collect();
-    let is_known = !ends.is_empty() && disagreements.is_empty();
+    let all_answer = kafka.as_ref().is_some_and(|kafka| kafka.silent.is_empty());
+    let is_known = !ends.is_empty() && all_answer && disagreements.is_empty();
     look.backlog = look.lanes.iter().map(|lane| lane.backlog).sum::<Option<i64>>().filter(|_| is_known);
     look.kafka = kafka;
     look.problems.extend(another.into_iter().chain(disagreements));
@@ -263,13 +277,13 @@ impl Look {
 
 async fn look_at_kafka(cluster: &Cluster, topic: &TopicName) -> Result<Option<Kafka>, String> {
     let said = |error: millrace_topics::ClusterError| error.to_string();
-    let observed = cluster.observe(&BTreeSet::new()).await.map_err(said)?;
-    let ends = match observed.topics.contains_key(topic) {
-        true => cluster.watermarks(topic).await.map_err(said)?.unwrap_or_default(),
-        false => Vec::new(),
+    let observed = cluster.look().await.map_err(said)?;
+    let (ends, silent) = match observed.topics.contains_key(topic) {
+        true => cluster.watermarks_that_answer(topic).await.map_err(said)?.unwrap_or_default(),
+        false => Default::default(),
     };
     let described = observed.topics.get(topic).map(|seen| described(topic, seen));
-    Ok(Some(Kafka { brokers: observed.brokers, topic: described, ends }))
+    Ok(Some(Kafka { brokers: observed.brokers, topic: described, ends, silent }))
 }
 
 fn described(name: &TopicName, seen: &ObservedTopic) -> Topic {
@@ -294,21 +308,6 @@ async fn look_at_ledger(database: &Database) -> Result<Option<report::Status>, S
     read.await.map_err(|error| match error.advice() {
         Some(advice) => format!("database {}: {error}: {advice}", database.shown()),
         None => format!("database {}: {error}", database.shown()),
-    })
-}
-
-/// Why the offsets of the ledger mean nothing in this topic, if it is not the one that the ledger was written from.
-fn another_topic(lanes: &[LaneReport], topic: &TopicName, id: Option<&str>) -> Option<String> {
-    lanes.iter().find_map(|lane| {
-        if lane.topic != topic.as_str() {
-            return Some(format!("this database holds the ledger of topic {}, not of {topic}: is --topic right?", lane.topic));
-        }
-        let found = id.filter(|id| *id != lane.topic_id)?;
-        Some(format!(
-            "topic {topic} was deleted and made again: its id is {found}, the ledger was written from {}. Nothing that is published \
-             now is applied; see docs/runbooks.md, 'The topic was deleted and made again'",
-            lane.topic_id
-        ))
     })
 }
 

@@ -15,7 +15,7 @@ use millrace_store::report;
 use millrace_topics::{Cluster, TopicName, Watermarks};
 use serde::Serialize;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, topics_apart};
 use crate::output::Format;
 use crate::show::{grouped, on_one_line, print, print_json};
 
@@ -143,7 +143,8 @@ fn unknown(problem: String) -> Offsets {
 /// Compares the lanes with Kafka: `before` their snapshot for what they must account for, `after` it for what they
 /// cannot have seen.
 fn account(lanes: &[LaneExtent], before: &Seen, after: Seen) -> Offsets {
-    if let Some(lost) = another_topic(lanes, &before.name, [&before.id, &after.id]) {
+    let lanes_of = lanes.iter().map(|lane| (lane.topic.as_str(), lane.topic_id.as_str()));
+    if let Some(lost) = topics_apart(lanes_of, &before.name, &[before.id.clone(), after.id]) {
         return Offsets { accounted: Some(false), lost: vec![lost], partitions: after.ends, ..Offsets::default() };
     }
     let (before, after) = (&before.ends, after.ends);
@@ -184,21 +185,6 @@ fn account(lanes: &[LaneExtent], before: &Seen, after: Seen) -> Offsets {
     }
     let accounted = Some(waiting.is_empty() && lost.is_empty());
     Offsets { accounted, waiting, lost, unknown: None, partitions: after }
-}
-
-/// Why the offsets of the ledger mean nothing in this topic, if it is not the one that the ledger was written from.
-fn another_topic(lanes: &[LaneExtent], name: &TopicName, ids: [&String; 2]) -> Option<String> {
-    lanes.iter().find_map(|lane| {
-        if lane.topic != name.as_str() {
-            return Some(format!("this database holds the ledger of topic {}, not of {name}: is --topic right?", lane.topic));
-        }
-        let other = ids.into_iter().find(|id| **id != lane.topic_id)?;
-        Some(format!(
-            "topic {name} was deleted and made again: its id is {other}, the ledger was written from {}. What was published since \
-             is in no ledger; see docs/runbooks.md, 'The topic was deleted and made again'",
-            lane.topic_id
-        ))
-    })
 }
 
 fn text(verdict: &Verdict, database: &str) -> String {

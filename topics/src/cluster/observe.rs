@@ -19,6 +19,8 @@ use crate::settings::MIN_INSYNC_REPLICAS;
 
 /// How long the news of a topic may take from one broker to the next, and between two looks.
 const SPREAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a look waits for a broker that is listed and may be dead.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 const SPREAD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Brokers and topics, before anything was asked about their settings.
@@ -48,6 +50,25 @@ impl Cluster {
     pub async fn observe(&self, count: &BTreeSet<TopicName>) -> Result<Observed, ClusterError> {
         let Layout { brokers, topics } = self.layout().await?;
         let brokers = self.with_racks(brokers).await?;
+        self.observed(brokers, topics, count).await
+    }
+
+    /// The same for a person who looks: the rack of a broker that does not answer is left out. One that has just died is
+    /// listed for some seconds, and must not hide what the others tell.
+    pub async fn look(&self) -> Result<Observed, ClusterError> {
+        let Layout { mut brokers, topics } = self.layout().await?;
+        for broker in &mut brokers {
+            broker.rack = self.rack(broker, LOOK_TIMEOUT).await.unwrap_or(None);
+        }
+        self.observed(brokers, topics, &BTreeSet::new()).await
+    }
+
+    async fn observed(
+        &self,
+        brokers: Vec<Broker>,
+        topics: BTreeMap<TopicName, Placement>,
+        count: &BTreeSet<TopicName>,
+    ) -> Result<Observed, ClusterError> {
         let names: Vec<&TopicName> = topics.keys().collect();
         let mut settings = self.topic_settings(&names, None).await?;
         let mut observed = Observed { brokers, topics: BTreeMap::new() };
@@ -118,15 +139,21 @@ impl Cluster {
     async fn with_racks(&self, brokers: Vec<Broker>) -> Result<Vec<Broker>, ClusterError> {
         let mut with_racks = Vec::with_capacity(brokers.len());
         for broker in brokers {
-            let resource = ResourceSpecifier::Broker(broker.id.0);
-            let what = || format!("describe broker {broker}");
-            let answer = self.admin.describe_configs([&resource], &admin_options(None)).await;
-            let answer = answer.map_err(|error| self.request_error(what(), error))?;
-            let described = answer.into_iter().next().transpose().map_err(|error| self.request_error(what(), error))?;
-            let rack = described.and_then(|resource| resource.get("broker.rack")?.value.clone());
-            with_racks.push(Broker { rack: rack.filter(|rack| !rack.is_empty()), ..broker });
+            let rack = self.rack(&broker, ANSWER_TIMEOUT).await?;
+            with_racks.push(Broker { rack, ..broker });
         }
         Ok(with_racks)
+    }
+
+    async fn rack(&self, broker: &Broker, within: Duration) -> Result<Option<String>, ClusterError> {
+        let resource = ResourceSpecifier::Broker(broker.id.0);
+        let what = || format!("describe broker {broker}");
+        let options = admin_options(None).request_timeout(Some(within)).operation_timeout(Some(within));
+        let answer = self.admin.describe_configs([&resource], &options).await;
+        let answer = answer.map_err(|error| self.request_error(what(), error))?;
+        let described = answer.into_iter().next().transpose().map_err(|error| self.request_error(what(), error))?;
+        let rack = described.and_then(|resource| resource.get("broker.rack")?.value.clone());
+        Ok(rack.filter(|rack| !rack.is_empty()))
     }
 
     /// The settings of those of `topics` that exist, as `broker` or any broker tells them.
@@ -167,6 +194,31 @@ impl Cluster {
             Some(placement) => Ok(Some(self.ends(topic, placement).await?)),
             None => Ok(None),
         }
+    }
+
+    /// The same for a person who looks: those that answer within some seconds, and the partitions that do not. None if
+    /// there is no such topic.
+    pub async fn watermarks_that_answer(
+        &self,
+        topic: &TopicName,
+    ) -> Result<Option<(Vec<Watermarks>, Vec<i32>)>, ClusterError> {
+        /// What a partition gets when others have used the time up: one whose leader lives takes milliseconds.
+        const LEAST: Duration = Duration::from_millis(200);
+        let Some(placement) = self.layout().await?.topics.get(topic).copied() else { return Ok(None) };
+        let name = topic.as_str().to_owned();
+        let asked = self.watched.blocking(move |client| {
+            let until = Instant::now() + LOOK_TIMEOUT;
+            let (mut ends, mut silent) = (Vec::new(), Vec::new());
+            for partition in 0..i32::try_from(placement.partitions).unwrap_or(i32::MAX) {
+                let within = until.saturating_duration_since(Instant::now()).max(LEAST);
+                match partition_watermarks(client.client(), &name, partition, within) {
+                    Ok(end) => ends.push(end),
+                    Err(_) => silent.push(partition),
+                }
+            }
+            (ends, silent)
+        });
+        Ok(Some(asked.await))
     }
 
     async fn ends(&self, topic: &TopicName, placement: &Placement) -> Result<Vec<Watermarks>, ClusterError> {
