@@ -105,6 +105,13 @@ async fn a_topic_deleted_and_made_again_ends_the_worker_and_nothing_of_it_is_rea
     assert_eq!(status.code(), Some(1), "{}", second.tail());
     assert!(second.said().contains("was deleted and made again"), "{}", second.said());
     assert_eq!(pipeline.ledger.number("SELECT count(*) FROM millrace.events").await, 10);
+    // Who looks is told the same: the offsets alone would tell of a ledger that lacks nothing but a backlog.
+    for command in ["verify", "status"] {
+        let mut looking = pipeline.run(&[command]);
+        let status = looking.ended(SOON).await;
+        assert_eq!(status.code(), Some(1), "{}", looking.tail());
+        assert!(looking.said().contains("was deleted and made again"), "{}", looking.said());
+    }
     pipeline.finish().await;
 }
 
