@@ -34,7 +34,7 @@ pub const RAW: &str = "floor: raw librdkafka";
 pub const FILE: &str = "publishing a file";
 
 /// Different events that callers send over and over; ids do not matter to a producer.
-const POOL: usize = 20_000;
+pub const POOL: usize = 20_000;
 /// Events before the time begins, so that every broker is connected.
 const WARM_UP: usize = 300;
 /// Files of records before anything counts, so that freshly started brokers have compiled their way of taking records.
@@ -85,7 +85,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.stack.delete_topic(&topic).await
 }
 
-fn pool(count: usize) -> anyhow::Result<(Vec<Event>, Vec<Record>)> {
+/// Different events, and the same as records.
+pub fn pool(count: usize) -> anyhow::Result<(Vec<Event>, Vec<Record>)> {
     let mut maker = Maker::new(7, Flaw::None);
     let at = Micros(now_ms()? * 1_000);
     let events: Vec<Event> = (0..count).map(|_| maker.charge(at)).collect();
@@ -144,7 +145,8 @@ async fn product(
     Ok((figures, sent))
 }
 
-async fn raw(
+/// Callers of raw librdkafka for some time; gives the figures and how many records were sent.
+pub async fn raw(
     stack: &Stack,
     topic: &TopicName,
     records: &Arc<Vec<Record>>,

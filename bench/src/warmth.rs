@@ -9,27 +9,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use millrace_domain::ids::Micros;
 use millrace_topics::TopicName;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::progress::Progress;
-use crate::sending::RawProducer;
+use crate::publishing;
 use crate::stack::Stack;
-use crate::suite::{PARTITIONS, now_ms};
+use crate::suite::PARTITIONS;
 use crate::workload::Record;
-use crate::workload::charges::{Flaw, Maker};
 
 /// How many records are under way at the same time.
 const CALLERS: usize = 24;
-/// Different records that are sent over and over.
-const POOL: usize = 20_000;
 /// How long one topic and one group are under load: making them, joining and leaving are compiled too.
 const SPELL: Duration = Duration::from_secs(5);
+/// How long the consumer waits for records before it looks whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Little left to do: all compilers of all brokers together, in cores.
 const CALM: f64 = 0.15;
@@ -94,9 +91,8 @@ impl Drop for Warmth {
 async fn load(stack: Arc<Stack>, most: Duration) -> anyhow::Result<Found> {
     let (began, sees) = (Instant::now(), stack.knows_brokers());
     let most = if sees { most } else { most.min(UNSEEN) };
-    let mut maker = Maker::new(u64::try_from(now_ms()?)?, Flaw::None);
-    let at = Micros(now_ms()? * 1_000);
-    let records: Arc<Vec<Record>> = Arc::new((0..POOL).map(|_| Record::of(&maker.charge(at))).collect());
+    let (_, records) = publishing::pool(publishing::POOL)?;
+    let records = Arc::new(records);
     let mut found = Found::default();
     while found.took < most && !found.compilers.is_some_and(|cores| cores < CALM) {
         let (before, from) = (stack.broker_compilers()?, Instant::now());
@@ -123,23 +119,7 @@ async fn spell(stack: &Arc<Stack>, records: &Arc<Vec<Record>>) -> anyhow::Result
     });
     // However this ends, the reading does too.
     let reading = Ends(reading);
-    let producer = Arc::new(RawProducer::like_the_product(&stack.brokers, topic.as_str())?);
-    let enough = Arc::new(AtomicBool::new(false));
-    let mut calling = JoinSet::new();
-    for caller in 0..CALLERS {
-        let (producer, records, enough) = (producer.clone(), records.clone(), enough.clone());
-        calling.spawn(async move {
-            let mut sent = 0;
-            while !enough.load(Ordering::Relaxed) {
-                producer.deliver(&records[(caller + CALLERS * sent) % records.len()]).await?;
-                sent += 1;
-            }
-            anyhow::Ok(sent as u64)
-        });
-    }
-    sleep(SPELL).await;
-    enough.store(true, Ordering::Relaxed);
-    let sent = calling.join_all().await.into_iter().sum::<anyhow::Result<u64>>()?;
+    let (_, sent) = publishing::raw(stack, &topic, records, CALLERS, SPELL).await?;
     drop(reading);
     read.await?;
     stack.delete_topic(&topic).await?;

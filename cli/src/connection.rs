@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 use millrace_store::connect::Database;
+use millrace_store::error::StoreError;
 use millrace_topics::TopicName;
 
 /// The brokers of the stack that `make up` starts.
@@ -48,15 +49,12 @@ pub fn topics_apart<'a>(
     lanes: impl IntoIterator<Item = (&'a str, &'a str)>,
     topic: &TopicName,
     ids: &[String],
-) -> Option<String> {
-    lanes.into_iter().find_map(|(held, id)| {
+) -> Option<StoreError> {
+    lanes.into_iter().find_map(|(held, stored)| {
         if held != topic.as_str() {
-            return Some(format!("this database holds the ledger of topic {held}, not of {topic}: is --topic right?"));
+            return Some(StoreError::OtherTopic { held: held.into(), wanted: topic.to_string() });
         }
-        let found = ids.iter().find(|found| *found != id)?;
-        Some(format!(
-            "topic {topic} was deleted and made again: its id is {found}, the ledger was written from {id}. What is published \
-             since is in no ledger; see docs/runbooks.md, 'The topic was deleted and made again'"
-        ))
+        let found = ids.iter().find(|found| *found != stored)?;
+        Some(StoreError::OtherTopicId { topic: topic.to_string(), stored: stored.into(), found: found.clone() })
     })
 }

@@ -26,7 +26,7 @@ use crate::buffer::{Delivered, LaneState, Receiver};
 use crate::config::WorkerConfig;
 use crate::connections::Connections;
 use crate::flow::balances::Noted;
-use crate::flow::books::{Entry, Memory};
+use crate::flow::books::{Entry, Memory, PaymentIds};
 use crate::flow::contiguity::{Contiguity, Step};
 use crate::flow::decode::{Decoded, Record, decode};
 use crate::flow::judge::{Judged, Refused, Setting, Work, stands};
@@ -399,13 +399,13 @@ impl Lane {
         self.memory.bound(remembered_max);
         // A publisher that tries again does so soon, and a life cycle goes on soon: the latest are worth remembering, and more
         // than are remembered would only push each other out.
-        let latest: Vec<_> = work.latest_payments().take(remembered_max.get()).collect();
+        let mut taken = PaymentIds::default();
+        let latest = work.latest_payments().filter(|id| entries.contains_key(id) && taken.insert(*id));
+        let latest: Vec<_> = latest.take(remembered_max.get()).collect();
         for id in latest.into_iter().rev() {
             match entries.remove(&id) {
                 Some(entry) if self.is_ours(&entry) && !anything_refused => self.memory.remember(id, self.after(entry)),
-                Some(_) => self.memory.forget(id),
-                // It came before, and counts as just used.
-                None => drop(self.memory.get(id)),
+                _ => self.memory.forget(id),
             }
         }
         // One without a row was not remembered.

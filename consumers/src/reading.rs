@@ -7,7 +7,7 @@
 //! that something stands, or the batch before was a replay, it is the other way round: all ids are looked up first, and
 //! only the payments of events that do not stand are read, for a duplicate is judged by its id alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use millrace_domain::book::{Book, Parked};
@@ -23,7 +23,7 @@ use millrace_store::rows::{ParkedRow, Stood};
 use millrace_wire::schemas::SchemaTable;
 use uuid::Uuid;
 
-use crate::flow::books::{ByPayment, Entry, Memory};
+use crate::flow::books::{ByPayment, Entry, Memory, PaymentIds};
 use crate::flow::decode::decode;
 use crate::flow::judge::{Judged, Setting, Standing, Unsure, Work, judge};
 
@@ -61,7 +61,7 @@ struct Reading<'a> {
     /// Those of the needed payments that are not remembered.
     missing: Vec<PaymentId>,
     /// Those of the missing that were asked for.
-    asked: HashSet<PaymentId, foldhash::fast::RandomState>,
+    asked: PaymentIds,
     read: ByPayment<Entry>,
     standing: Standing,
     /// Parked events were not looked for.

@@ -14,7 +14,6 @@ use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
 /// How long the brokers may take to tell it.
@@ -48,18 +47,19 @@ impl<T> Drop for Owned<T> {
 
 /// Asks the brokers at these addresses for the topic's id, on a connection of its own.
 pub async fn of(brokers: &str, topic: &str) -> Result<String, TopicIdError> {
-    let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
-    let unavailable = |problem: String| TopicIdError::Unavailable { topic: topic.clone(), problem };
-    let asked = topic.clone();
-    let asking = tokio::task::spawn_blocking(move || {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", brokers).set("client.id", "millrace-topic-id");
-        let client: Result<BaseConsumer, KafkaError> = config.set_log_level(RDKafkaLogLevel::Emerg).create();
-        client
-            .map_err(|e| TopicIdError::Unavailable { topic: asked.clone(), problem: e.to_string() })
-            .and_then(|client| ask(&client, &asked, TIMEOUT))
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("client.id", "millrace-topic-id");
+    config.set_log_level(RDKafkaLogLevel::Emerg);
+    let asked = topic.to_owned();
+    let asking = tokio::task::spawn_blocking(move || match config.create::<BaseConsumer>() {
+        Ok(client) => ask(&client, &asked, TIMEOUT),
+        Err(error) => Err(unavailable(&asked, error)),
     });
-    asking.await.unwrap_or_else(|died| Err(unavailable(died.to_string())))
+    asking.await.unwrap_or_else(|died| Err(unavailable(topic, died)))
+}
+
+fn unavailable(topic: &str, problem: impl ToString) -> TopicIdError {
+    TopicIdError::Unavailable { topic: topic.to_owned(), problem: problem.to_string() }
 }
 
 /// The topic's id, asked only of a cluster that answers: without a controller, librdkafka 2.12 wakes its threads a
@@ -71,7 +71,7 @@ pub(crate) fn ask<C: ConsumerContext>(
 ) -> Result<String, TopicIdError> {
     match consumer.fetch_metadata(Some(topic), timeout) {
         Ok(_) => fetch(consumer, topic, timeout),
-        Err(error) => Err(TopicIdError::Unavailable { topic: topic.to_owned(), problem: error.to_string() }),
+        Err(error) => Err(unavailable(topic, error)),
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn fetch<C: ConsumerContext>(
     topic: &str,
     timeout: Duration,
 ) -> Result<String, TopicIdError> {
-    let unavailable = |problem: String| TopicIdError::Unavailable { topic: topic.into(), problem };
+    let unavailable = |problem: String| unavailable(topic, problem);
     let name = CString::new(topic).map_err(|_| TopicIdError::NoSuchTopic(topic.into()))?;
     let client = consumer.client().native_ptr();
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);

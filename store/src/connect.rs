@@ -16,10 +16,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Postgres' own limits for a worker's connection: a statement that hangs is ended and tried again.
 const STATEMENT_TIMEOUT: &str = "60s";
 const LOCK_TIMEOUT: &str = "20s";
-const READER_LOCK_TIMEOUT: &str = "5s";
 /// A worker that died with a transaction open must not hold its fence row for long.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "60s";
 
+/// A person who looks waits behind a lock for so long.
+const READER_LOCK_TIMEOUT: &str = "5s";
 const READ_ONLY: &str = "only reading is allowed (a standby, or default_transaction_read_only is on)";
 
 /// One connection to Postgres. Only this crate names the library behind it.

@@ -97,15 +97,6 @@ impl StoreError {
         }
     }
 
-    /// What a person who only wants to read can do about it.
-    pub fn advice(&self) -> Option<&'static str> {
-        const LOCK_NOT_AVAILABLE: &str = "55P03";
-        (self.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE)).then_some(
-            "another session holds a lock on the ledger (a migration, or a person): SELECT pid, query, pg_blocking_pids(pid) \
-             FROM pg_stat_activity WHERE wait_event_type = 'Lock' names it",
-        )
-    }
-
     /// The SQLSTATE, where Postgres gave one.
     pub fn sqlstate(&self) -> Option<String> {
         match self {
@@ -154,6 +145,10 @@ fn describe(error: &sqlx::Error) -> String {
                 "28P01" | "28000" => "; check user and password in DATABASE_URL",
                 "3D000" => "; create the database, or check its name in DATABASE_URL",
                 "53300" => "; raise max_connections, or run fewer workers",
+                "55P03" => {
+                    "; another session holds a lock: SELECT pid, query, pg_blocking_pids(pid) FROM pg_stat_activity WHERE \
+                     wait_event_type = 'Lock' names it"
+                }
                 "53100" => "; free space on the database's disk",
                 _ => "",
             };

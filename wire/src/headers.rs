@@ -7,7 +7,7 @@ use millrace_domain::ids::Micros;
 use millrace_domain::reason::Rejection;
 use uuid::Uuid;
 
-use crate::json::{self, Rfc3339Text};
+use crate::json;
 use crate::record::{Refusal, shown};
 
 /// The event's id.
@@ -40,8 +40,8 @@ pub fn fold<T>(event: &Event, start: T, mut add: impl FnMut(T, &'static str, &st
     folded = add(folded, CE_SOURCE, &event.source);
     folded = add(folded, CE_SUBJECT, event.payment_id.0.hyphenated().encode_lower(&mut chars));
     folded = add(folded, CONTENT_TYPE, "application/avro");
-    match Rfc3339Text::of(event.occurred_at) {
-        Some(time) => add(folded, CE_TIME, time.as_str()),
+    match json::rfc3339(event.occurred_at) {
+        Some(time) => add(folded, CE_TIME, &time),
         None => folded,
     }
 }
@@ -81,8 +81,7 @@ fn is_uuid(value: &[u8], id: Uuid) -> bool {
 }
 
 fn is_time(value: &[u8], moment: Micros) -> bool {
-    Rfc3339Text::of(moment).is_some_and(|text| text.as_str().as_bytes() == value)
-        || std::str::from_utf8(value).ok().and_then(json::parse_rfc3339) == Some(moment)
+    std::str::from_utf8(value).ok().and_then(json::parse_rfc3339) == Some(moment)
 }
 
 /// Refuses headers that contradict the event. Values are compared, not their spelling.

@@ -144,58 +144,10 @@ pub fn to_string(event: &Event) -> String {
     serde_json::to_string(&json).expect("strings and numbers always have a JSON form")
 }
 
-/// A moment in RFC 3339, UTC: as `2026-11-23T09:30:00.125Z`, without zeros behind the last digit of a second.
-///
-/// Every event carries one in a header, written by the publisher and held against the body by the worker; the general
-/// writer of `time` takes five times as long.
-#[derive(Clone, Copy, Debug)]
-pub struct Rfc3339Text {
-    chars: [u8; Rfc3339Text::LEN_MAX],
-    len: usize,
-}
-
-impl Rfc3339Text {
-    const LEN_MAX: usize = "2026-11-23T09:30:00.125000Z".len();
-    const SECONDS_END: usize = "2026-11-23T09:30:00".len();
-
-    /// None outside the years 0 to 9999, which RFC 3339 cannot tell.
-    pub fn of(moment: Micros) -> Option<Rfc3339Text> {
-        const MICROS_PER_SECOND: i64 = 1_000_000;
-        let time = OffsetDateTime::from_unix_timestamp(moment.0.div_euclid(MICROS_PER_SECOND)).ok()?;
-        let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999)?;
-        let mut chars = *b"0000-00-00T00:00:00.000000Z";
-        put(&mut chars[0..4], year);
-        put(&mut chars[5..7], u32::from(u8::from(time.month())));
-        put(&mut chars[8..10], u32::from(time.day()));
-        put(&mut chars[11..13], u32::from(time.hour()));
-        put(&mut chars[14..16], u32::from(time.minute()));
-        put(&mut chars[17..19], u32::from(time.second()));
-        put(&mut chars[20..26], moment.0.rem_euclid(MICROS_PER_SECOND) as u32);
-        let fraction = &chars[Self::SECONDS_END..Self::LEN_MAX - 1];
-        let digits = fraction.iter().rposition(|c| *c != b'0').map_or(0, |last| last + 1);
-        // A point alone is a second without digits.
-        let end = Self::SECONDS_END + if digits > 1 { digits } else { 0 };
-        chars[end] = b'Z';
-        Some(Rfc3339Text { chars, len: end + 1 })
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.chars[..self.len]).expect("digits and signs")
-    }
-}
-
-/// Puts the number's last digits where there is room for them.
-fn put(chars: &mut [u8], mut number: u32) {
-    for char in chars.iter_mut().rev() {
-        *char = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
 /// The moment in RFC 3339, UTC; none outside the years 0 to 9999, which RFC 3339 cannot tell.
 pub fn rfc3339(moment: Micros) -> Option<String> {
-    Rfc3339Text::of(moment).map(|text| text.as_str().to_owned())
+    let nanos = i128::from(moment.0) * 1000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
 }
 
 /// The moment that a text in RFC 3339 tells, cut to microseconds: further digits are left out, before 1970 too.

@@ -167,12 +167,10 @@ pub async fn run(args: PublishArgs, brokers: &str, topic: &str, output: Format) 
         }
         producer = connect(brokers, topic) => producer?,
     };
-    if let (Some(checkpoint), Some(path)) = (&start.resumed, &start.checkpoint_path) {
-        checkpoint.check_cluster(path, producer.cluster_id())?;
-    }
     // Who may not describe the topic, may publish to it all the same.
     let topic_id = topic_id::of(brokers, topic).await.ok();
     if let (Some(checkpoint), Some(path)) = (&start.resumed, &start.checkpoint_path) {
+        checkpoint.check_cluster(path, producer.cluster_id())?;
         checkpoint.check_topic_id(path, topic_id.as_deref())?;
     }
     let cluster = producer.cluster_id().map(str::to_owned);

@@ -224,7 +224,7 @@ async fn look(database: &Database, cluster: &Cluster, connection: &Connection, t
     let is_known = !ends.is_empty() && all_answer && disagreements.is_empty();
     look.backlog = look.lanes.iter().map(|lane| lane.backlog).sum::<Option<i64>>().filter(|_| is_known);
     look.kafka = kafka;
-    look.problems.extend(another.into_iter().chain(disagreements));
+    look.problems.extend(another.iter().map(ToString::to_string).chain(disagreements));
     look.advise();
     look
 }
@@ -305,10 +305,7 @@ async fn look_at_ledger(database: &Database) -> Result<Option<report::Status>, S
             false => Ok(None),
         }
     };
-    read.await.map_err(|error| match error.advice() {
-        Some(advice) => format!("database {}: {error}: {advice}", database.shown()),
-        None => format!("database {}: {error}", database.shown()),
-    })
+    read.await.map_err(|error| format!("database {}: {error}", database.shown()))
 }
 
 /// A lane that stands where Kafka has nothing: records were lost on one side, or it is another topic.

@@ -145,7 +145,12 @@ fn unknown(problem: String) -> Offsets {
 fn account(lanes: &[LaneExtent], before: &Seen, after: Seen) -> Offsets {
     let lanes_of = lanes.iter().map(|lane| (lane.topic.as_str(), lane.topic_id.as_str()));
     if let Some(lost) = topics_apart(lanes_of, &before.name, &[before.id.clone(), after.id]) {
-        return Offsets { accounted: Some(false), lost: vec![lost], partitions: after.ends, ..Offsets::default() };
+        return Offsets {
+            accounted: Some(false),
+            lost: vec![lost.to_string()],
+            partitions: after.ends,
+            ..Offsets::default()
+        };
     }
     let (before, after) = (&before.ends, after.ends);
     let (mut waiting, mut lost) = (Vec::new(), Vec::new());
@@ -292,7 +297,7 @@ mod tests {
     fn offsets_of_another_topic_or_of_one_made_again_account_for_nothing() {
         let ends = || end(0, 0, 10);
         for (name, id, words) in
-            [("u", "id", "the ledger of topic t, not of u"), ("t", "new", "deleted and made again")]
+            [("u", "id", "the ledger of topic \"t\", not of \"u\""), ("t", "new", "deleted and made again")]
         {
             let offsets = account(&[lane(0, 10)], &seen(name, id, ends()), seen(name, id, ends()));
             assert_eq!(offsets.accounted, Some(false));

@@ -21,6 +21,9 @@ pub type ByEvent<T> = HashMap<EventId, T, foldhash::fast::RandomState>;
 /// Events, each once.
 pub type EventIds = HashSet<EventId, foldhash::fast::RandomState>;
 
+/// Payments, each once.
+pub type PaymentIds = HashSet<PaymentId, foldhash::fast::RandomState>;
+
 /// A payment with more parked events than this is not remembered: it is read anew for each batch.
 const REMEMBERED_PARKED_MAX: usize = 64;
 /// A payment with more operations than this is not remembered either.

@@ -19,9 +19,9 @@ use crate::settings::MIN_INSYNC_REPLICAS;
 
 /// How long the news of a topic may take from one broker to the next, and between two looks.
 const SPREAD_TIMEOUT: Duration = Duration::from_secs(5);
+const SPREAD_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a look waits for a broker that is listed and may be dead.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-const SPREAD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Brokers and topics, before anything was asked about their settings.
 pub(super) struct Layout {
