@@ -83,10 +83,15 @@ format_brokers() { # N...: formats those that have no data yet, side by side
     done
 }
 
+# Three JVMs compile the same code on the cores that everything else here wants. HotSpot's usual limits of
+# inlining make C2 take about half of what the brokers use in their first minutes; with these it takes
+# half as long, and what it makes of Kafka is no slower here (docs/performance.md, What was tried).
+readonly SMALL_MACHINE=(-XX:+UseSerialGC -XX:MaxInlineLevel=6 -XX:FreqInlineSize=100 -XX:InlineSmallCode=1000)
+
 start_broker() { # N: returns before it is ready
     bound_log "$LOGS/broker-$1.out"
     start_daemon "broker-$1" "$LOGS/broker-$1.out" \
-        "$JAVA" -Xms512m -Xmx512m -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError \
+        "$JAVA" -Xms512m -Xmx512m "${SMALL_MACHINE[@]}" -XX:+ExitOnOutOfMemoryError \
         -XX:-UsePerfData "-XX:ErrorFile=$LOGS/broker-$1.crash.log" -Djava.awt.headless=true \
         -cp "$STACK/download/jars/*" "-Dlog4j2.configurationFile=$COMPOSE/log4j2.properties" \
         "-Dmillrace.log=$LOGS/broker-$1.log" "-Dmillrace.stack=$STACK" \
