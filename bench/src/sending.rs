@@ -26,6 +26,7 @@ pub const PRODUCT: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("partitioner", "murmur2_random"),
     ("compression.type", "zstd"),
+    ("compression.level", "1"),
     ("linger.ms", "5"),
     ("queue.buffering.max.messages", "101000"),
     ("queue.buffering.max.kbytes", "135168"),
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(set("queue.buffering.max.kbytes"), Some(kbytes.to_string()));
         assert_eq!(set("linger.ms"), Some(config.linger.as_millis().to_string()));
         assert_eq!(set("delivery.timeout.ms"), Some(config.delivery_timeout.as_millis().to_string()));
-        assert_eq!(set("compression.type").as_deref(), Some("zstd"));
+        assert_eq!((set("compression.type"), set("compression.level")), (Some("zstd".into()), Some("1".into())));
         assert_eq!(config.compression, millrace_producer::Compression::Zstd);
     }
 }
