@@ -103,6 +103,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(args) => commands::dead_letters::run(args, &connection, output).await,
         Command::Verify(args) => commands::verify::run(args, &connection, output).await,
         Command::PlanCapacity(args) => commands::plan_capacity::run(&args, output),
-        Command::Migrate(args) => commands::migrate::run(args, &connection).await,
+        Command::Migrate(args) => commands::migrate::run(args, &connection, output).await,
     }
 }

@@ -6,9 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use millrace_domain::ids::Micros;
 use millrace_store::{connect, months};
+use serde::Serialize;
 
 use crate::commands::worker::WindowArgs;
 use crate::connection::Connection;
+use crate::output::Format;
+use crate::show;
 
 /// Bring the schema millrace of the database up to date, and make the event log's months for the accepted window.
 ///
@@ -20,14 +23,27 @@ pub struct MigrateArgs {
     window: WindowArgs,
 }
 
+/// What there is now. Its JSON names are an interface.
+#[derive(Serialize)]
+struct Migrated {
+    /// The database, without a password.
+    database: String,
+    /// Always: what cannot be brought up to date is an error.
+    up_to_date: bool,
+}
+
 /// Runs the command.
-pub async fn run(args: MigrateArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
+pub async fn run(args: MigrateArgs, connection: &Connection, output: Format) -> anyhow::Result<ExitCode> {
     let database = connection.database("millrace migrate")?;
     let mut session = database.connect().await?;
     connect::migrate(&mut session).await?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let now = Micros(i64::try_from(since_1970.as_micros())?);
     months::ensure(&mut session, &args.window.accepted()?, now).await?;
-    eprintln!("schema millrace of {} is up to date", database.shown());
+    let migrated = Migrated { database: database.shown().to_owned(), up_to_date: true };
+    match output {
+        Format::Text => show::print(&format!("schema millrace of {} is up to date\n", migrated.database))?,
+        Format::Json => show::print_json(&migrated)?,
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,7 @@ use crate::show;
 
 use acks::Acks;
 use checkpoint::Checkpoint;
-use feed::{Fed, Feed, Pace};
+use feed::{Fed, Feed, Pace, UnknownTypes};
 use input::Input;
 use lines::Head;
 use progress::{Progress, note};
@@ -88,7 +88,8 @@ pub struct PublishArgs {
     /// Events per second, each at its own time [default: as fast as they are accepted]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
-    /// How long an event is tried while the brokers do not acknowledge; then the run stops, to be resumed
+    /// How long an event is tried while the brokers do not acknowledge; then the run stops, to be resumed, after up to
+    /// 10 s more for what is under way
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = timeout)]
     timeout: Duration,
     /// Longest line, in bytes; a longer one is an error
@@ -138,6 +139,7 @@ pub(super) struct End {
     pub(super) keeper: Option<Keeper>,
     pub(super) trouble: Option<Trouble>,
     pub(super) unknown: usize,
+    pub(super) unknown_types: Option<UnknownTypes>,
 }
 
 /// Publishes the input, prints the summary, and tells by the exit code how it went.
@@ -237,7 +239,8 @@ async fn publish(
 ) -> anyhow::Result<End> {
     let (steps, settled) = steps::channel();
     let pace = args.rate.map(Pace::new);
-    let feed = Feed { producer, steps, skipped, pace, stop: stopper.watch() };
+    let mut unknown_types = None;
+    let feed = Feed { producer, steps, skipped, pace, unknown_types: &mut unknown_types, stop: stopper.watch() };
     let settle = Settle {
         producer,
         steps: settled,
@@ -252,7 +255,7 @@ async fn publish(
     let (fed, (acks, keeper, trouble)) = tokio::join!(feed.run(batches), settle.run());
     // What has no result by now has waited long enough: the producer's end need not wait for it again.
     let unknown = producer.close(Duration::ZERO).await.err().map_or(0, |unflushed| unflushed.count);
-    Ok(End { fed: fed?, acks, keeper, trouble, unknown })
+    Ok(End { fed: fed?, acks, keeper, trouble, unknown, unknown_types })
 }
 
 /// Finds the checkpoint, and says what people should know.
@@ -380,6 +383,7 @@ fn summary(
         skipped: acks.skipped,
         failed: acks.failed,
         unknown: end.unknown as u64,
+        unknown_types: end.unknown_types.clone(),
         seconds: took.as_secs_f64(),
         events_per_second: per_second(acks.accepted, took),
         latency_ms: Latency::of(acks),

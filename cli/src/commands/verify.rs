@@ -40,7 +40,7 @@ pub struct VerifyArgs {
     #[arg(long)]
     drained: bool,
     /// How many checks are made at the same time, each on a connection and a core of Postgres' of its own. All see the
-    /// same snapshot.
+    /// same snapshot. More than there are checks are of no use, and are not opened.
     #[arg(long, short, value_name = "N", default_value = "2")]
     jobs: NonZeroUsize,
 }
@@ -88,7 +88,7 @@ pub async fn run(args: VerifyArgs, connection: &Connection, output: Format) -> a
     let before = ask(&cluster, connection, &topic).await;
     let bar = progress(output);
     let mut others = Vec::new();
-    for _ in 1..args.jobs.get() {
+    for _ in 1..args.jobs.get().min(CHECKS.len()) {
         others.push(database.connect_reader().await?);
     }
     let audit = audit::run(&mut session, &mut others, |check| {

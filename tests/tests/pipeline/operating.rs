@@ -3,7 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use millrace_tests::events::{charge, record};
+use millrace_tests::events::{charge, event, record};
+use millrace_tests::ledger::by_reason;
 use millrace_tests::stack::repository;
 use millrace_tests::{Pipeline, until};
 
@@ -143,5 +144,28 @@ async fn a_java_producer_reaches_the_same_partition_and_is_applied() {
     assert_eq!(places[0].0, places[1].0, "both are in the same partition");
     let counts = pipeline.ledger.counts().await;
     assert_eq!((counts["applied"], counts["duplicate"]), (1, 1), "{counts:?}");
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publish_accepts_types_that_this_build_does_not_know_and_says_so() {
+    let pipeline = Pipeline::of("types", 1, "").await;
+    let lines = [charge("u-1", 5), event("payout.sent", "u-1", 5), event("payout.sent", "u-2", 5)];
+    let file = std::env::temp_dir().join(format!("{}.ndjson", pipeline.name));
+    std::fs::write(&file, lines.map(|line| format!("{line}\n")).concat()).expect("a file to publish");
+    let path = file.to_str().expect("a path in UTF-8");
+    for (form, words) in [
+        ("json", r#""unknown_types":{"events":2,"first_line":2,"first_type":"payout.sent"}"#),
+        ("text", r#"2 events, the first in line 2 ("payout.sent")"#),
+    ] {
+        let mut publish = pipeline.run(&["publish", path, "-o", form]);
+        assert!(publish.ended(SOON).await.success(), "{}", publish.said());
+        assert!(publish.said().contains(words), "no {words:?} in {}", publish.said());
+    }
+    std::fs::remove_file(&file).expect("it was written");
+    std::fs::remove_file(format!("{path}.checkpoint")).expect("a checkpoint beside it");
+    let _worker = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    assert_eq!(by_reason(&pipeline.ledger.parked().await), [("unknown_type", 2)].into());
     pipeline.finish().await;
 }

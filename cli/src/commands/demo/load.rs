@@ -64,11 +64,13 @@ impl<'a> Load<'a> {
         let began = Instant::now();
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
         let (steps, settled) = steps::channel();
+        let mut unknown_types = None;
         let feed = Feed {
             producer: self.producer,
             steps,
             skipped: self.skipped.as_mut(),
             pace: per_second.map(Pace::new),
+            unknown_types: &mut unknown_types,
             stop: self.stopper.watch(),
         };
         let settle = Settle {
@@ -84,7 +86,7 @@ impl<'a> Load<'a> {
         };
         let forward = self.lines.forward(lines, sender);
         let ((), fed, (acks, keeper, trouble)) = tokio::join!(forward, feed.run(batches), settle.run());
-        let end = End { fed: fed?, acks, keeper, trouble, unknown: self.producer.in_flight() };
+        let end = End { fed: fed?, acks, keeper, trouble, unknown: self.producer.in_flight(), unknown_types };
         match publish::error(&self.name, &end, self.stopper.reason()) {
             Some(error) => Err(error),
             None => Ok(Published {

@@ -6,7 +6,9 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use millrace_domain::event::EventType;
 use millrace_producer::{Cause, Delivery, Producer, PublishError};
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
 use super::lines::Mark;
@@ -56,6 +58,17 @@ pub enum Fed {
     Stopped,
 }
 
+/// Events of types that this build does not know. A publisher may be newer than it, or have misspelled one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct UnknownTypes {
+    /// How many were put into the queue.
+    pub events: u64,
+    /// The line of the first.
+    pub first_line: u64,
+    /// Its type.
+    pub first_type: String,
+}
+
 /// Events per second, each at its own time whatever became of the ones before it.
 pub struct Pace {
     began: Instant,
@@ -89,6 +102,8 @@ pub struct Feed<'a> {
     pub skipped: Option<&'a mut SkippedLines>,
     /// The pace, if it is not as fast as can be.
     pub pace: Option<Pace>,
+    /// Counts events of unknown types.
+    pub unknown_types: &'a mut Option<UnknownTypes>,
     /// Ends it early.
     pub stop: watch::Receiver<Option<Stop>>,
 }
@@ -161,6 +176,7 @@ impl Feed<'_> {
         };
         match taken {
             Ok(delivery) => {
+                self.note_type(mark.line, &record);
                 self.steps.send(Step::Sent { mark, delivery, behind }).await;
                 Ok(None)
             }
@@ -175,6 +191,13 @@ impl Feed<'_> {
             }
             Err(error) => Ok(Some(Fed::NotTaken { line: mark.line, error })),
         }
+    }
+
+    fn note_type(&mut self, line: u64, record: &Record) {
+        let Record::Event(event) = record else { return };
+        let EventType::Unknown(name) = &event.event_type else { return };
+        let first = || UnknownTypes { events: 0, first_line: line, first_type: name.to_string() };
+        self.unknown_types.get_or_insert_with(first).events += 1;
     }
 
     async fn bad(&mut self, mark: Mark, bad: BadLine) -> anyhow::Result<Option<Fed>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::acks::Acks;
+use super::feed::UnknownTypes;
 
 /// The result of a run. Its JSON names are an interface.
 #[derive(Debug, Serialize)]
@@ -30,6 +31,8 @@ pub struct Summary {
     pub failed: u64,
     /// Records without a result when the run ended: it is unknown whether they arrived.
     pub unknown: u64,
+    /// Events of types that this build does not know, if there were any.
+    pub unknown_types: Option<UnknownTypes>,
     /// How long it took.
     pub seconds: f64,
     /// Accepted events per second.
@@ -78,8 +81,9 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Summary { accepted, lines, topic, seconds, events_per_second, .. } = self;
         // Behind the first event that was not acknowledged there may be others that were.
-        let of = match self.failed + self.unknown {
-            0 => format!("of {lines} lines"),
+        let of = match (self.failed + self.unknown, lines) {
+            (0, _) => format!("of {lines} lines"),
+            (_, 0) => "and not the first line".to_owned(),
             _ => format!("and with them all of the first {lines} lines"),
         };
         write!(f, "accepted     {accepted} events {of}, to {topic}, in {seconds:.1} s ({events_per_second:.0}/s)")?;
@@ -94,6 +98,13 @@ impl fmt::Display for Summary {
         }
         if self.unknown > 0 {
             write!(f, "\nunknown      {} events were sent and not acknowledged", self.unknown)?;
+        }
+        if let Some(UnknownTypes { events, first_line, first_type }) = &self.unknown_types {
+            write!(
+                f,
+                "\nunknown type {events} events, the first in line {first_line} ({first_type:?}): accepted, but workers of this \
+                 build park them, and reject them after their parking limit"
+            )?;
         }
         if let Some(Latency { p50, p95, p99, max }) = self.latency_ms {
             write!(f, "\nlatency      p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms, max {max:.1} ms")?;
