@@ -61,12 +61,12 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     for round in 1..=bench.asked.rounds {
         // Who is first changes with each round: a machine that slows down is held against neither.
         let turns = if round.is_multiple_of(2) { [RAW, MILLRACE] } else { [MILLRACE, RAW] };
-        // Where brokers and client fill the cores, each has two turns: what others on the host do for a second would decide.
+        // Where brokers and client fill the cores, each has three turns: what others on the host do for a second would decide.
         let [first, second] = turns;
-        let twice = [first, second, second, first];
+        let thrice = [first, second, second, first, first, second];
         for callers in CALLERS {
             let scenario = scenario(callers);
-            for &who in if callers > 100 { &twice[..] } else { &turns[..] } {
+            for &who in if callers > 100 { &thrice[..] } else { &turns[..] } {
                 let (figures, sent) = match who {
                     MILLRACE => product(&bench.stack, &topic, &events, callers, time).await?,
                     _ => raw(&bench.stack, &topic, &records, callers, time).await?,
@@ -74,7 +74,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
                 bench.found(Place { scenario: &scenario, contender: who, parameter: None }, sent, round, &figures);
             }
         }
-        for who in twice {
+        for who in turns {
             let figures = match who {
                 MILLRACE => publish_file(&bench.stack, &topic, &file, lines).await?,
                 _ => raw_file(&bench.stack, &topic, &records, lines).await?,

@@ -98,7 +98,8 @@ async fn load(stack: Arc<Stack>, most: Duration) -> anyhow::Result<Found> {
         let (before, from) = (stack.broker_compilers()?, Instant::now());
         found.sent += spell(&stack, &records).await?;
         let cores = (stack.broker_compilers()? - before) / from.elapsed().as_secs_f64();
-        found.compilers = sees.then_some(cores);
+        // A compiler thread that ended took its seconds along: the sum falls, and tells nothing of this spell.
+        found.compilers = (sees && cores >= 0.0).then_some(cores);
         found.took = began.elapsed();
     }
     Ok(found)
