@@ -54,27 +54,16 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let (events, records) = (Arc::new(events), Arc::new(records));
     let lines = bench.asked.events;
     let file = write_file(&bench.stack.logs, usize::try_from(lines)?)?;
-    let time = if bench.asked.long { Duration::from_secs(5) } else { Duration::from_millis(700) };
+    let time = if bench.asked.long { Duration::from_secs(5) } else { Duration::from_millis(500) };
     if bench.results.measurements.is_empty() {
         raw_file(&bench.stack, &topic, &records, lines * WARM_UP_FILES).await?;
     }
     for round in 1..=bench.asked.rounds {
         // Who is first changes with each round: a machine that slows down is held against neither.
         let turns = if round.is_multiple_of(2) { [RAW, MILLRACE] } else { [MILLRACE, RAW] };
-        // Where brokers and client fill the cores, each has three turns: what others on the host do for a second would decide.
+        callers_in_turn(bench, &topic, (&events, &records), turns, time, round).await?;
         let [first, second] = turns;
-        let thrice = [first, second, second, first, first, second];
-        for callers in CALLERS {
-            let scenario = scenario(callers);
-            for &who in if callers > 100 { &thrice[..] } else { &turns[..] } {
-                let (figures, sent) = match who {
-                    MILLRACE => product(&bench.stack, &topic, &events, callers, time).await?,
-                    _ => raw(&bench.stack, &topic, &records, callers, time).await?,
-                };
-                bench.found(Place { scenario: &scenario, contender: who, parameter: None }, sent, round, &figures);
-            }
-        }
-        for who in turns {
+        for who in [first, second, second, first] {
             let figures = match who {
                 MILLRACE => publish_file(&bench.stack, &topic, &file, lines).await?,
                 _ => raw_file(&bench.stack, &topic, &records, lines).await?,
@@ -83,6 +72,33 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         }
     }
     bench.stack.delete_topic(&topic).await
+}
+
+/// Callers of the product and of raw librdkafka, who are connected once: a turn costs its time and nothing else, so each has
+/// three for any number of callers. What others on the host do for a second would decide otherwise.
+async fn callers_in_turn(
+    bench: &mut Bench,
+    topic: &TopicName,
+    (events, records): (&Arc<Vec<Event>>, &Arc<Vec<Record>>),
+    [first, second]: [&'static str; 2],
+    time: Duration,
+    round: u32,
+) -> anyhow::Result<()> {
+    let product = Arc::new(Producer::connect(ProducerConfig::new(&*bench.stack.brokers, topic.as_str())).await?);
+    try_join_all(events.iter().take(WARM_UP).map(|event| product.publish(event))).await?;
+    let raw = connect_raw(&bench.stack, topic, records).await?;
+    for callers in CALLERS {
+        let scenario = scenario(callers);
+        for who in [first, second, second, first, first, second] {
+            let (figures, sent) = match who {
+                MILLRACE => call_product(&product, events, callers, time).await?,
+                _ => call_raw(&raw, records, callers, time).await?,
+            };
+            bench.found(Place { scenario: &scenario, contender: who, parameter: None }, sent, round, &figures);
+        }
+    }
+    product.close(Duration::from_secs(10)).await?;
+    finish(raw).await
 }
 
 /// Different events, and the same as records.
@@ -117,15 +133,12 @@ fn figures(sent: u64, took: Duration, cpu_before: f64) -> anyhow::Result<Figures
     ]))
 }
 
-async fn product(
-    stack: &Stack,
-    topic: &TopicName,
+async fn call_product(
+    producer: &Arc<Producer>,
     events: &Arc<Vec<Event>>,
     callers: usize,
     time: Duration,
 ) -> anyhow::Result<(Figures, u64)> {
-    let producer = Arc::new(Producer::connect(ProducerConfig::new(&*stack.brokers, topic.as_str())).await?);
-    try_join_all(events.iter().take(WARM_UP).map(|event| producer.publish(event))).await?;
     let cpu = procfs::cpu_seconds(std::process::id())?;
     let began = Instant::now();
     let calling = (0..callers).map(|caller| {
@@ -140,9 +153,7 @@ async fn product(
         })
     });
     let sent = all(calling).await?;
-    let figures = figures(sent, began.elapsed(), cpu)?;
-    producer.close(Duration::from_secs(10)).await?;
-    Ok((figures, sent))
+    Ok((figures(sent, began.elapsed(), cpu)?, sent))
 }
 
 /// Callers of raw librdkafka for some time; gives the figures and how many records were sent.
@@ -153,8 +164,24 @@ pub async fn raw(
     callers: usize,
     time: Duration,
 ) -> anyhow::Result<(Figures, u64)> {
+    let producer = connect_raw(stack, topic, records).await?;
+    let called = call_raw(&producer, records, callers, time).await?;
+    finish(producer).await?;
+    Ok(called)
+}
+
+async fn connect_raw(stack: &Stack, topic: &TopicName, records: &Arc<Vec<Record>>) -> anyhow::Result<Arc<RawProducer>> {
     let producer = Arc::new(RawProducer::like_the_product(&stack.brokers, topic.as_str())?);
     try_join_all(records.iter().take(WARM_UP).map(|record| producer.deliver(record))).await?;
+    Ok(producer)
+}
+
+async fn call_raw(
+    producer: &Arc<RawProducer>,
+    records: &Arc<Vec<Record>>,
+    callers: usize,
+    time: Duration,
+) -> anyhow::Result<(Figures, u64)> {
     let cpu = procfs::cpu_seconds(std::process::id())?;
     let began = Instant::now();
     let calling = (0..callers).map(|caller| {
@@ -169,9 +196,12 @@ pub async fn raw(
         })
     });
     let sent = all(calling).await?;
-    let figures = figures(sent, began.elapsed(), cpu)?;
+    Ok((figures(sent, began.elapsed(), cpu)?, sent))
+}
+
+async fn finish(producer: Arc<RawProducer>) -> anyhow::Result<()> {
     Arc::into_inner(producer).context("every caller has ended")?.finish().await?;
-    Ok((figures, sent))
+    Ok(())
 }
 
 async fn all(calling: impl Iterator<Item = tokio::task::JoinHandle<anyhow::Result<u64>>>) -> anyhow::Result<u64> {
