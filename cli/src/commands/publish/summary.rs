@@ -102,8 +102,8 @@ impl fmt::Display for Summary {
         if let Some(UnknownTypes { events, first_line, first_type }) = &self.unknown_types {
             write!(
                 f,
-                "\nunknown type {events} events, the first in line {first_line} ({first_type:?}): accepted, but workers of this \
-                 build park them, and reject them after their parking limit"
+                "\nunknown type {events} events, the first in line {first_line} ({first_type:?}): workers of this build park such, \
+                 and reject them after their parking limit"
             )?;
         }
         if let Some(Latency { p50, p95, p99, max }) = self.latency_ms {
