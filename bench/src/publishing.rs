@@ -60,9 +60,8 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     }
     for round in 1..=bench.asked.rounds {
         // Who is first changes with each round: a machine that slows down is held against neither.
-        let turns = if round.is_multiple_of(2) { [RAW, MILLRACE] } else { [MILLRACE, RAW] };
-        callers_in_turn(bench, &topic, (&events, &records), turns, time, round).await?;
-        let [first, second] = turns;
+        let [first, second] = if round.is_multiple_of(2) { [RAW, MILLRACE] } else { [MILLRACE, RAW] };
+        callers_in_turn(bench, &topic, (&events, &records), [first, second], time, round).await?;
         for who in [first, second, second, first] {
             let figures = match who {
                 MILLRACE => publish_file(&bench.stack, &topic, &file, lines).await?,
@@ -84,21 +83,71 @@ async fn callers_in_turn(
     time: Duration,
     round: u32,
 ) -> anyhow::Result<()> {
-    let product = Arc::new(Producer::connect(ProducerConfig::new(&*bench.stack.brokers, topic.as_str())).await?);
-    try_join_all(events.iter().take(WARM_UP).map(|event| product.publish(event))).await?;
-    let raw = connect_raw(&bench.stack, topic, records).await?;
+    let product = Arc::new(Product::connect(&bench.stack, topic, events).await?);
+    let raw = Arc::new(Raw::connect(&bench.stack, topic, records).await?);
     for callers in CALLERS {
         let scenario = scenario(callers);
         for who in [first, second, second, first, first, second] {
             let (figures, sent) = match who {
-                MILLRACE => call_product(&product, events, callers, time).await?,
-                _ => call_raw(&raw, records, callers, time).await?,
+                MILLRACE => call(&product, callers, time).await?,
+                _ => call(&raw, callers, time).await?,
             };
             bench.found(Place { scenario: &scenario, contender: who, parameter: None }, sent, round, &figures);
         }
     }
-    product.close(Duration::from_secs(10)).await?;
+    product.producer.close(Duration::from_secs(10)).await?;
     finish(raw).await
+}
+
+/// Who takes the next of a pool of events, and waits until it is acknowledged.
+trait Taker: Send + Sync + 'static {
+    fn take(&self, number: usize) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+struct Product {
+    producer: Producer,
+    events: Arc<Vec<Event>>,
+}
+
+impl Product {
+    async fn connect(stack: &Stack, topic: &TopicName, events: &Arc<Vec<Event>>) -> anyhow::Result<Product> {
+        let producer = Producer::connect(ProducerConfig::new(&*stack.brokers, topic.as_str())).await?;
+        let product = Product { producer, events: events.clone() };
+        try_join_all((0..WARM_UP).map(|number| product.take(number))).await?;
+        Ok(product)
+    }
+}
+
+impl Taker for Product {
+    async fn take(&self, number: usize) -> anyhow::Result<()> {
+        self.producer.publish(&self.events[number % self.events.len()]).await?;
+        Ok(())
+    }
+}
+
+struct Raw {
+    producer: RawProducer,
+    records: Arc<Vec<Record>>,
+}
+
+impl Raw {
+    async fn connect(stack: &Stack, topic: &TopicName, records: &Arc<Vec<Record>>) -> anyhow::Result<Raw> {
+        let producer = RawProducer::like_the_product(&stack.brokers, topic.as_str())?;
+        let raw = Raw { producer, records: records.clone() };
+        try_join_all((0..WARM_UP).map(|number| raw.take(number))).await?;
+        Ok(raw)
+    }
+}
+
+impl Taker for Raw {
+    async fn take(&self, number: usize) -> anyhow::Result<()> {
+        self.producer.deliver(&self.records[number % self.records.len()]).await
+    }
+}
+
+async fn finish(raw: Arc<Raw>) -> anyhow::Result<()> {
+    Arc::into_inner(raw).context("every caller has ended")?.producer.finish().await?;
+    Ok(())
 }
 
 /// Different events, and the same as records.
@@ -133,79 +182,37 @@ fn figures(sent: u64, took: Duration, cpu_before: f64) -> anyhow::Result<Figures
     ]))
 }
 
-async fn call_product(
-    producer: &Arc<Producer>,
-    events: &Arc<Vec<Event>>,
-    callers: usize,
-    time: Duration,
-) -> anyhow::Result<(Figures, u64)> {
+/// So many callers at once for some time; gives the figures and how many events were sent.
+async fn call(taker: &Arc<impl Taker>, callers: usize, time: Duration) -> anyhow::Result<(Figures, u64)> {
     let cpu = procfs::cpu_seconds(std::process::id())?;
     let began = Instant::now();
     let calling = (0..callers).map(|caller| {
-        let (producer, events) = (producer.clone(), events.clone());
+        let taker = taker.clone();
         tokio::spawn(async move {
             let mut sent = 0;
             while began.elapsed() < time {
-                producer.publish(&events[(caller * 31 + sent) % events.len()]).await?;
+                taker.take(caller * 31 + sent).await?;
                 sent += 1;
             }
             anyhow::Ok(sent as u64)
         })
     });
-    let sent = all(calling).await?;
+    let sent = try_join_all(calling).await?.into_iter().sum::<anyhow::Result<u64>>()?;
     Ok((figures(sent, began.elapsed(), cpu)?, sent))
 }
 
-/// Callers of raw librdkafka for some time; gives the figures and how many records were sent.
+/// Callers of raw librdkafka for some time; gives how many records were sent.
 pub async fn raw(
     stack: &Stack,
     topic: &TopicName,
     records: &Arc<Vec<Record>>,
     callers: usize,
     time: Duration,
-) -> anyhow::Result<(Figures, u64)> {
-    let producer = connect_raw(stack, topic, records).await?;
-    let called = call_raw(&producer, records, callers, time).await?;
-    finish(producer).await?;
-    Ok(called)
-}
-
-async fn connect_raw(stack: &Stack, topic: &TopicName, records: &Arc<Vec<Record>>) -> anyhow::Result<Arc<RawProducer>> {
-    let producer = Arc::new(RawProducer::like_the_product(&stack.brokers, topic.as_str())?);
-    try_join_all(records.iter().take(WARM_UP).map(|record| producer.deliver(record))).await?;
-    Ok(producer)
-}
-
-async fn call_raw(
-    producer: &Arc<RawProducer>,
-    records: &Arc<Vec<Record>>,
-    callers: usize,
-    time: Duration,
-) -> anyhow::Result<(Figures, u64)> {
-    let cpu = procfs::cpu_seconds(std::process::id())?;
-    let began = Instant::now();
-    let calling = (0..callers).map(|caller| {
-        let (producer, records) = (producer.clone(), records.clone());
-        tokio::spawn(async move {
-            let mut sent = 0;
-            while began.elapsed() < time {
-                producer.deliver(&records[(caller * 31 + sent) % records.len()]).await?;
-                sent += 1;
-            }
-            anyhow::Ok(sent as u64)
-        })
-    });
-    let sent = all(calling).await?;
-    Ok((figures(sent, began.elapsed(), cpu)?, sent))
-}
-
-async fn finish(producer: Arc<RawProducer>) -> anyhow::Result<()> {
-    Arc::into_inner(producer).context("every caller has ended")?.finish().await?;
-    Ok(())
-}
-
-async fn all(calling: impl Iterator<Item = tokio::task::JoinHandle<anyhow::Result<u64>>>) -> anyhow::Result<u64> {
-    try_join_all(calling).await?.into_iter().sum()
+) -> anyhow::Result<u64> {
+    let raw = Arc::new(Raw::connect(stack, topic, records).await?);
+    let (_, sent) = call(&raw, callers, time).await?;
+    finish(raw).await?;
+    Ok(sent)
 }
 
 async fn publish_file(stack: &Stack, topic: &TopicName, file: &Path, lines: u64) -> anyhow::Result<Figures> {

@@ -120,7 +120,7 @@ async fn spell(stack: &Arc<Stack>, records: &Arc<Vec<Record>>) -> anyhow::Result
     });
     // However this ends, the reading does too.
     let reading = Ends(reading);
-    let (_, sent) = publishing::raw(stack, &topic, records, CALLERS, SPELL).await?;
+    let sent = publishing::raw(stack, &topic, records, CALLERS, SPELL).await?;
     drop(reading);
     read.await?;
     stack.delete_topic(&topic).await?;
