@@ -16,7 +16,7 @@ use millrace_store::connect::Connection;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::lanes::{self, Claim, LostCommit};
 use millrace_store::load;
-use millrace_store::rows::{Fence, Stood};
+use millrace_store::rows::{Balances, Fence, Stood};
 use millrace_store::write::{self, Written};
 use millrace_wire::schemas::SchemaTable;
 use tokio::sync::OwnedSemaphorePermit;
@@ -319,7 +319,8 @@ impl Lane {
             Ok(judged) => judged,
             Err(error) => return Ok(Err(error)),
         };
-        judged.batch.balances = self.noted.next();
+        let folding = if self.noted.is_due() { self.shares.turn_to_fold() } else { None };
+        judged.batch.balances = if folding.is_some() { Balances::Fold } else { Balances::Note };
         if judged.batch.is_void() {
             return Ok(Ok(()));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::gauge;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Bounds;
 use crate::metrics as names;
@@ -14,6 +14,9 @@ use crate::metrics as names;
 pub(crate) struct Shares {
     /// Lanes with a backlog take turns: see `lane::Lane::turn`.
     pub(crate) turns: Arc<Semaphore>,
+    /// One lane at a time folds its balances. Lanes that began together are due together, and would all stand
+    /// still at the same time.
+    folding: Arc<Semaphore>,
     remembered_payments_max: NonZeroUsize,
     lanes: AtomicUsize,
 }
@@ -22,9 +25,15 @@ impl Shares {
     pub(crate) fn of(bounds: &Bounds) -> Shares {
         Shares {
             turns: Arc::new(Semaphore::new(bounds.busy_lanes_max.get())),
+            folding: Arc::new(Semaphore::new(1)),
             remembered_payments_max: bounds.remembered_payments_max,
             lanes: AtomicUsize::new(0),
         }
+    }
+
+    /// The turn to fold balances, unless another lane has it.
+    pub(crate) fn turn_to_fold(&self) -> Option<OwnedSemaphorePermit> {
+        self.folding.clone().try_acquire_owned().ok()
     }
 
     /// So many lanes run now.
@@ -43,6 +52,16 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_lane_at_a_time_folds() {
+        let shares = Shares::of(&Bounds::default());
+        let turn = shares.turn_to_fold();
+        assert!(turn.is_some());
+        assert!(shares.turn_to_fold().is_none());
+        drop(turn);
+        assert!(shares.turn_to_fold().is_some());
+    }
 
     #[test]
     fn however_many_lanes_there_are_together_they_remember_no_more_and_each_at_least_one() {

@@ -6,10 +6,11 @@
 use millrace_store::load::Notes;
 use millrace_store::rows::{Balances, Batch};
 
-/// So many transfers are noted before they are folded.
+/// So many transfers are noted before they are folded, or a few more: a lane folds when no other does.
 const NOTED_TRANSFERS_MAX: usize = 100_000;
-/// So many batches are noted before they are folded: readers of balances add them up.
-const NOTED_BATCHES_MAX: usize = 200;
+/// So many batches are noted before they are folded: readers of balances add them up. At the pace of a stream that is kept
+/// up with a batch is small, and for each few hundred of them a fold would still be an update for nearly every transfer.
+const NOTED_BATCHES_MAX: usize = 2_000;
 
 /// What a lane noted since it folded last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,12 +28,9 @@ impl Noted {
         Noted { transfers: notes.changes, batches: notes.batches }
     }
 
-    /// What the next batch does.
-    pub fn next(self) -> Balances {
-        match self.transfers >= NOTED_TRANSFERS_MAX || self.batches >= NOTED_BATCHES_MAX {
-            true => Balances::Fold,
-            false => Balances::Note,
-        }
+    /// Whether it is time to fold.
+    pub fn is_due(self) -> bool {
+        self.transfers >= NOTED_TRANSFERS_MAX || self.batches >= NOTED_BATCHES_MAX
     }
 
     /// After this batch was committed.
@@ -53,10 +51,10 @@ mod tests {
 
     #[test]
     fn what_former_owners_left_counts() {
-        let next = |changes, batches| Noted::left(Notes { changes, batches }).next();
-        assert_eq!(Noted::NOTHING.next(), Balances::Note);
-        assert_eq!(next(NOTED_TRANSFERS_MAX - 1, NOTED_BATCHES_MAX - 1), Balances::Note);
-        assert_eq!(next(NOTED_TRANSFERS_MAX, 1), Balances::Fold);
-        assert_eq!(next(1, NOTED_BATCHES_MAX), Balances::Fold);
+        let is_due = |changes, batches| Noted::left(Notes { changes, batches }).is_due();
+        assert!(!Noted::NOTHING.is_due());
+        assert!(!is_due(NOTED_TRANSFERS_MAX - 1, NOTED_BATCHES_MAX - 1));
+        assert!(is_due(NOTED_TRANSFERS_MAX, 1));
+        assert!(is_due(1, NOTED_BATCHES_MAX));
     }
 }

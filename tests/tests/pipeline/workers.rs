@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_tests::events::{charge, record_in};
 use millrace_tests::stack::heavy;
 use millrace_tests::{Pipeline, Worker, until};
 
@@ -151,6 +152,33 @@ async fn workers_of_two_groups_that_fight_for_the_same_lanes_write_nothing_twice
     pipeline.drained(DRAIN_WITHIN).await;
     let fenced = first.times_said("another worker claimed") + second.times_said("another worker claimed");
     assert!(fenced > 0, "nobody was fenced: {}\n{}", first.tail(), second.tail());
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_former_owners_noted_of_balances_is_folded_by_each_lane() {
+    let pipeline = Pipeline::of("notes", 2, "").await;
+    let charges = || (0..60).map(|n| record_in(n % 2, &charge(&format!("user-{}", n % 2), 100 + i64::from(n))));
+    let mut former = pipeline.worker().start();
+    pipeline.publish(charges()).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    former.kill_9();
+    let ledger = &pipeline.ledger;
+    assert_eq!(ledger.number("SELECT count(*) FROM millrace.balance_stripes").await, 0, "it is too soon to fold");
+    let many = "INSERT INTO millrace.balance_changes (partition, accounts, currencies, amounts)
+                SELECT partition, '{}', '{}', '{}' FROM generate_series(0, 1) AS partition, generate_series(1, 2000)";
+    ledger.execute(many).await;
+    let balances = ledger.balances().await;
+
+    // One lane at a time folds: one that was refused does it with a later batch.
+    let _worker = pipeline.worker().with(&["--batch-records-max", "1"]).start();
+    pipeline.publish(charges()).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    let notes = ledger.number("SELECT count(*) FROM millrace.balance_changes").await;
+    assert!(notes < 60, "{notes} notes are left");
+    assert_eq!(ledger.number("SELECT count(DISTINCT partition) FROM millrace.balance_stripes").await, 2);
+    assert_ne!(ledger.balances().await, balances);
     pipeline.agrees_with_the_model().await;
     pipeline.finish().await;
 }
