@@ -81,11 +81,14 @@ impl Connections {
     }
 
     /// Says that Postgres is away, for the error that a statement ended with, and closes what waits to be lent. A
-    /// connection that an outage broke which is over by now is no news.
+    /// connection that an outage broke which is over by now is no news. One that broke may be the only one, as where
+    /// another worker claims a lane and has its former owner's ended: if Postgres is away, the next connection tells.
     pub(crate) fn lost(&self, lent: Option<Lent>, error: &StoreError) {
         let is_news = lent.as_ref().is_none_or(|lent| lent.made().recoveries == self.postgres.recoveries());
         if is_news {
-            self.postgres.failed(error);
+            if !error.is_of_the_connection() {
+                self.postgres.failed(error);
+            }
             drop(self.pool.retain(|_, _| false));
         }
     }

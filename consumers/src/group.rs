@@ -192,6 +192,13 @@ impl Group {
         Ok(id)
     }
 
+    /// The id that the topic has now, if that is another than the one that was claimed.
+    pub(crate) fn topic_made_again(&self, consumer: &BaseConsumer<Self>) -> Option<String> {
+        let known = self.topic_id.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()?;
+        // Where Kafka does not say, `watch` hears it later.
+        topic_id::ask(consumer, &self.config.topic, BROKER_TIMEOUT).ok().filter(|found| *found != known)
+    }
+
     /// Begins the lanes of these claims and has Kafka read from where each stands.
     pub(crate) fn begin(&self, consumer: &BaseConsumer<Self>, lanes: &mut Lanes, claims: Vec<Claim>) {
         let mut from = TopicPartitionList::new();

@@ -293,7 +293,11 @@ impl Reader {
             (true, None) => self.alone_since = Some(Instant::now()),
             (true, Some(since)) if since.elapsed() >= STANDBY_AFTER && self.group().health.may_stand_by() => {
                 let topic = &self.group().config.topic;
-                tracing::info!(topic, "standby: no partition is free; taking over when a worker leaves or dies");
+                tracing::info!(
+                    topic,
+                    "standby: the group gave this worker no partition. Others have them, or one that died does until its session \
+                     ends; taking over when they are free"
+                );
                 // Said once: a moment far ahead keeps it quiet until lanes came and went.
                 self.alone_since = Some(Instant::now() + Duration::from_secs(u32::MAX.into()));
             }
@@ -349,9 +353,13 @@ impl Reader {
     }
 
     /// Kafka has not the offset that some lane asked for, and does not say which: finds that lane and halts it. Where
-    /// every lane stands within what Kafka holds, all are read again from where they stand.
+    /// every lane stands within what Kafka holds, all are read again from where they stand. In a topic that was made
+    /// again no offset means anything.
     fn check_positions(&self) -> Result<(), ReaderError> {
         let group = self.group();
+        if let Some(found) = group.topic_made_again(&self.consumer) {
+            return self.halt_all(&found);
+        }
         let positions = group.health.positions();
         let mut halted = false;
         for (partition, next) in &positions {

@@ -97,6 +97,15 @@ impl StoreError {
         }
     }
 
+    /// Whether the connection broke or was ended by command (`pg_terminate_backend`). It may be the only one: whether
+    /// Postgres is away, the next that is made tells.
+    pub fn is_of_the_connection(&self) -> bool {
+        match self {
+            StoreError::Database(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
+            _ => self.sqlstate().as_deref() == Some("57P01"),
+        }
+    }
+
     /// The SQLSTATE, where Postgres gave one.
     pub fn sqlstate(&self) -> Option<String> {
         match self {

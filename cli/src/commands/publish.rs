@@ -326,7 +326,7 @@ pub(super) fn error(name: &str, end: &End, stop: Option<Stop>) -> Option<anyhow:
     let resume = match end.keeper.as_ref().filter(|keeper| keeper.written.is_some()) {
         Some(keeper) => format!("`--resume` goes on there, by {}", keeper.path.display()),
         None if to == 0 => "publish it again".into(),
-        None => "publish all of it again: no checkpoint was kept, and the event ids are the same".into(),
+        None => "publish all of it again, with the same event ids: no checkpoint was kept".into(),
     };
     match (&end.trouble, &end.fed) {
         (Some(Trouble::NotAccepted { line, error }), _) | (None, Fed::NotTaken { line, error }) => Some(anyhow!(

@@ -185,6 +185,11 @@ fn config(args: WorkerArgs, connection: &Connection) -> anyhow::Result<WorkerCon
         !args.group.is_empty(),
         "--group is empty: workers that share the work have a name for their group"
     );
+    anyhow::ensure!(
+        args.watchdog.as_millis() >= 1_000,
+        "--watchdog is {}: a lane that waits for Postgres' disk would end the worker; give it 1s or more",
+        args.watchdog
+    );
     let session_ms = args.session_timeout.as_millis();
     anyhow::ensure!(
         (6_000..=1_800_000).contains(&session_ms),

@@ -160,3 +160,27 @@ async fn a_worker_that_never_reached_postgres_waits_and_can_be_stopped() {
     assert_eq!(worker.times_said("Postgres is away"), 1, "{}", worker.said());
     pipeline.remove().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_a_person_ends_are_made_anew_and_postgres_is_not_said_to_be_away() {
+    let _turn = heavy().await;
+    let pipeline = Pipeline::new("pg-ended").await;
+    pipeline.publish(four_streams(75, 8_000)).await;
+    let mut worker = pipeline.worker().with(&["--batch-records-max", "20"]).start();
+    let end_one = "SELECT count(pg_terminate_backend(pid)) FROM (
+                       SELECT pid FROM pg_stat_activity
+                       WHERE datname = current_database() AND application_name LIKE 'millrace worker %' AND state = 'active'
+                       LIMIT 1
+                   ) AS busy";
+    let mut ended = 0;
+    for records in (1..8).map(|n| n * 1_000) {
+        pipeline.consumed(records, SOON).await;
+        ended += pipeline.ledger.number(end_one).await;
+    }
+    pipeline.drained(DRAIN_WITHIN).await;
+    assert!(ended > 0, "none was at work");
+    assert_eq!(worker.times_said("Postgres is away"), 0, "{}", worker.said());
+    worker.assert_running();
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
