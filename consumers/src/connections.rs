@@ -86,7 +86,7 @@ impl Connections {
     pub(crate) fn lost(&self, lent: Option<Lent>, error: &StoreError) {
         let is_news = lent.as_ref().is_none_or(|lent| lent.made().recoveries == self.postgres.recoveries());
         if is_news {
-            if !error.is_of_the_connection() {
+            if !error.is_broken_connection() {
                 self.postgres.failed(error);
             }
             drop(self.pool.retain(|_, _| false));

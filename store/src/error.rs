@@ -1,5 +1,7 @@
 //! What can go wrong in Postgres, and what a lane does about it: the SQLSTATE table of the design.
 
+use std::io::ErrorKind;
+
 use millrace_domain::ids::Partition;
 
 /// What a caller does about an error. The error decides, not the call site.
@@ -97,11 +99,17 @@ impl StoreError {
         }
     }
 
-    /// Whether the connection broke or was ended by command (`pg_terminate_backend`). It may be the only one: whether
-    /// Postgres is away, the next that is made tells.
-    pub fn is_of_the_connection(&self) -> bool {
+    /// Whether a connection broke or was ended by command (`pg_terminate_backend`). It may be the only one: whether
+    /// Postgres is away, the next that is made tells. Silence and a connection that cannot be made are not of this kind.
+    pub fn is_broken_connection(&self) -> bool {
         match self {
-            StoreError::Database(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
+            StoreError::Database(sqlx::Error::Io(error)) => matches!(
+                error.kind(),
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+            ),
             _ => self.sqlstate().as_deref() == Some("57P01"),
         }
     }
@@ -171,6 +179,17 @@ fn describe(error: &sqlx::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn silence_and_what_cannot_be_reached_are_an_outage_and_a_connection_that_broke_may_be_the_only_one() {
+        let of_kind = |kind: ErrorKind| StoreError::Database(sqlx::Error::Io(kind.into()));
+        for kind in [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe] {
+            assert!(of_kind(kind).is_broken_connection(), "{kind}");
+        }
+        for kind in [ErrorKind::TimedOut, ErrorKind::ConnectionRefused] {
+            assert!(!of_kind(kind).is_broken_connection(), "{kind}");
+        }
+    }
 
     #[test]
     fn every_sqlstate_of_the_design_has_its_remedy() {
