@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+pub mod accept_gap;
 pub mod dead_letters;
 pub mod demo;
 pub mod generate;

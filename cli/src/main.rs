@@ -55,6 +55,7 @@ enum Command {
     Payment(commands::payment::PaymentArgs),
     DeadLetters(commands::dead_letters::DeadLettersArgs),
     Verify(commands::verify::VerifyArgs),
+    AcceptGap(commands::accept_gap::AcceptGapArgs),
     PlanCapacity(commands::plan_capacity::PlanCapacityArgs),
     Migrate(commands::migrate::MigrateArgs),
 }
@@ -102,6 +103,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Payment(args) => commands::payment::run(args, &connection, output).await,
         Command::DeadLetters(args) => commands::dead_letters::run(args, &connection, output).await,
         Command::Verify(args) => commands::verify::run(args, &connection, output).await,
+        Command::AcceptGap(args) => commands::accept_gap::run(args, &connection, output).await,
         Command::PlanCapacity(args) => commands::plan_capacity::run(&args, output),
         Command::Migrate(args) => commands::migrate::run(args, &connection, output).await,
     }

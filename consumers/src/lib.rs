@@ -12,6 +12,7 @@ mod fetchers;
 pub mod flow;
 mod group;
 pub mod health;
+pub mod hole;
 mod lane;
 pub mod metrics;
 mod observe;

@@ -1,15 +1,21 @@
--- Proof rows tile each lane from start_offset to next_offset. Those without records (from = to) stand between tiles.
-WITH tiles AS (
-    SELECT partition, batch_id, from_offset, to_offset, lag(to_offset) OVER in_order AS before
-    FROM millrace.batches
+-- Proof rows, with the gaps that people accepted, tile each lane from start_offset to next_offset. Proof rows without
+-- records (from = to) stand between tiles.
+WITH parts AS (
+    SELECT partition, batch_id, 'proof row ' || batch_id AS what, from_offset, to_offset FROM millrace.batches
+    UNION ALL
+    SELECT partition, 0, 'accepted gap ' || gap_id, from_offset, to_offset FROM millrace.accepted_gaps
+),
+tiles AS (
+    SELECT partition, what, from_offset, to_offset, lag(to_offset) OVER in_order AS before
+    FROM parts
     WINDOW in_order AS (PARTITION BY partition ORDER BY from_offset, to_offset, batch_id)
 ),
 ends AS (
-    SELECT partition, max(to_offset) AS last FROM millrace.batches GROUP BY partition
+    SELECT partition, max(to_offset) AS last FROM parts GROUP BY partition
 ),
 violations AS (
-    SELECT format('partition %s: proof row %s covers offsets %s to %s; before it everything up to %s is covered: %s',
-                  t.partition, t.batch_id, t.from_offset, t.to_offset, coalesce(t.before, l.start_offset),
+    SELECT format('partition %s: %s covers offsets %s to %s; before it everything up to %s is covered: %s',
+                  t.partition, t.what, t.from_offset, t.to_offset, coalesce(t.before, l.start_offset),
                   CASE WHEN t.from_offset > coalesce(t.before, l.start_offset) THEN 'a gap' ELSE 'an overlap' END
            ) AS example
     FROM tiles AS t

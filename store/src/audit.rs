@@ -16,6 +16,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row};
 
 use crate::error::StoreError;
+use crate::gaps::{self, AcceptedGap};
 
 /// One statement about the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -39,8 +40,8 @@ macro_rules! checks {
 }
 
 checks! {
-    "proof_topic": "all lanes and proof rows are of one topic, by its id",
-    "proof_tiles": "the proof rows tile each lane's offsets from its start to its fence, without gap or overlap",
+    "proof_topic": "all lanes, proof rows and accepted gaps are of one topic, by its id",
+    "proof_tiles": "the proof rows, and gaps that people accepted, tile each lane's offsets from its start to its fence",
     "proof_epochs": "along the offsets epochs never fall: no worker wrote after it had lost its fence",
     "count_applied": "by partition, as many events stand as proof rows say were applied",
     "count_parked": "by partition, as many records are parked as proof rows say were parked and not drained",
@@ -104,6 +105,8 @@ pub struct LaneExtent {
 pub struct Audit {
     /// The lanes in the same snapshot.
     pub lanes: Vec<LaneExtent>,
+    /// What people accepted as lost, in the same snapshot.
+    pub accepted_gaps: Vec<AcceptedGap>,
     /// One for each of [`CHECKS`], in its order.
     pub findings: Vec<Finding>,
 }
@@ -158,12 +161,13 @@ pub async fn examine(
     begins: impl Fn(&Check),
 ) -> Result<Audit, StoreError> {
     let lanes = sqlx::query_as(include_str!("../queries/audit_lanes.sql")).fetch_all(&mut *connection).await?;
+    let accepted_gaps = gaps::accepted(&mut *connection).await?;
     let next = AtomicUsize::new(0);
     let work = |connection| take_checks(connection, &next, &begins);
     let found = try_join_all(others.iter_mut().chain([connection]).map(work)).await?;
     let mut found: Vec<(usize, Finding)> = found.into_iter().flatten().collect();
     found.sort_unstable_by_key(|(place, _)| *place);
-    Ok(Audit { lanes, findings: found.into_iter().map(|(_, finding)| finding).collect() })
+    Ok(Audit { lanes, accepted_gaps, findings: found.into_iter().map(|(_, finding)| finding).collect() })
 }
 
 /// Makes one check after the other, as long as there is one that nobody has taken.

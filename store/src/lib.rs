@@ -7,6 +7,7 @@ pub mod audit;
 pub mod connect;
 mod copy;
 pub mod error;
+pub mod gaps;
 pub mod lanes;
 pub mod load;
 pub mod months;

@@ -6,7 +6,9 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{TestDatabase, run, small_ledger};
+use millrace_domain::ids::{Offset, Partition};
 use millrace_store::audit::{self, Audit, CHECKS};
+use millrace_store::gaps::{self, Gap};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_written_by_batches_is_clean() {
@@ -55,6 +57,32 @@ async fn an_empty_ledger_is_clean() {
     assert_eq!(described(&audit), Vec::<String>::new());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_that_was_accepted_is_no_violation_and_is_listed() {
+    let test = TestDatabase::migrated().await;
+    let mut connection = test.connect().await;
+    small_ledger(&mut connection).await;
+    let gap = |from: i64, to: i64| Gap {
+        topic: "payment-events",
+        topic_id: "dGVzdC10b3BpYy1pZC0xMg",
+        partition: Partition(0),
+        from: Offset(from),
+        to: Offset(to),
+        reason: "retention",
+        accepted_by: "somebody",
+    };
+    assert_eq!(gaps::accept(&mut connection, gap(19, 25)).await.unwrap(), None, "the lane stands elsewhere");
+    let other = Gap { topic_id: "another", ..gap(20, 25) };
+    assert_eq!(gaps::accept(&mut connection, other).await.unwrap(), None, "the topic is another");
+    let accepted = gaps::accept(&mut connection, gap(20, 25)).await.unwrap().unwrap();
+    let audit = audit::run(&mut connection, &mut [], |_| {}).await.unwrap();
+    assert_eq!((described(&audit), audit.accepted_gaps), (Vec::<String>::new(), vec![accepted]));
+    assert_eq!(audit.lanes.first().map(|lane| (lane.next_offset, lane.records)), Some((25, 20)));
+    // Accepted is that gap and no other.
+    run(&mut connection, "UPDATE millrace.lanes SET next_offset = 26 WHERE partition = 0").await;
+    assert!(!audit::run(&mut connection, &mut [], |_| {}).await.unwrap().holds());
+}
+
 /// What is done by hand, and the checks that must say so: these and no others.
 const BREAKS: &[(&str, &[&str])] = &[
     // The proof rows.
@@ -73,6 +101,18 @@ const BREAKS: &[(&str, &[&str])] = &[
     (
         "DELETE FROM millrace.batches WHERE partition = 0 AND from_offset = 6",
         &["proof_tiles", "count_applied", "count_parked", "batch_rows", "applied_in_order"],
+    ),
+    // A gap where there is none, and one of another topic.
+    (
+        "INSERT INTO millrace.accepted_gaps (topic_id, partition, from_offset, to_offset, reason, accepted_by)
+         VALUES ('dGVzdC10b3BpYy1pZC0xMg', 0, 6, 8, 'a test', 'hand')",
+        &["proof_tiles"],
+    ),
+    (
+        "UPDATE millrace.lanes SET next_offset = 22 WHERE partition = 0;
+         INSERT INTO millrace.accepted_gaps (topic_id, partition, from_offset, to_offset, reason, accepted_by)
+         VALUES ('another', 0, 20, 22, 'a test', 'hand')",
+        &["proof_topic"],
     ),
     ("UPDATE millrace.batches SET epoch = 0 WHERE partition = 0 AND from_offset = 19", &["proof_epochs"]),
     ("UPDATE millrace.batches SET epoch = 2 WHERE partition = 1 AND from_offset = 11", &["proof_epochs"]),

@@ -19,7 +19,9 @@ const RULES: &[(&str, &str)] = &[
         "SELECT format('partition %s: a batch begins at %s, the one before ended at %s', partition, from_offset, before)
          FROM (SELECT b.partition, b.from_offset, lag(b.to_offset, 1, l.start_offset) OVER (
                    PARTITION BY b.topic_id, b.partition ORDER BY b.from_offset, b.to_offset) AS before
-               FROM millrace.batches b JOIN millrace.lanes l USING (topic_id, partition)
+               FROM (SELECT topic_id, partition, from_offset, to_offset FROM millrace.batches
+                     UNION ALL SELECT topic_id, partition, from_offset, to_offset FROM millrace.accepted_gaps) b
+               JOIN millrace.lanes l USING (topic_id, partition)
                WHERE b.to_offset > b.from_offset) AS tiles
          WHERE from_offset <> before",
     ),

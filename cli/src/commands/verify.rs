@@ -15,6 +15,7 @@ use millrace_store::report;
 use millrace_topics::{Cluster, TopicName, Watermarks};
 use serde::Serialize;
 
+use crate::commands::accept_gap;
 use crate::connection::{Connection, topics_apart};
 use crate::output::Format;
 use crate::show::{grouped, on_one_line, print, print_json};
@@ -32,7 +33,8 @@ use crate::show::{grouped, on_one_line, print, print_json};
 #[derive(Args)]
 #[command(after_help = "\
 With -o json: {holds, offsets: {accounted, waiting: [..], lost: [..], unknown, partitions: [{partition, low, high}]},
-lanes: [{topic, partition, start_offset, next_offset, records, proof_rows}], findings: [{name, statement, violations,
+lanes: [{topic, partition, start_offset, next_offset, records, proof_rows}], accepted_gaps: [{partition, from_offset,
+to_offset, reason, accepted_by, accepted_at}], findings: [{name, statement, violations,
 examples: [..], took_seconds}]}. A statement holds where violations is 0. offsets.accounted is null, and offsets.unknown
 says why, where Kafka did not answer.")]
 pub struct VerifyArgs {
@@ -209,15 +211,26 @@ fn text(verdict: &Verdict, database: &str) -> String {
     }
     let records: i64 = audit.lanes.iter().map(|lane| lane.records).sum();
     let extent = format!("{} records of {} partitions in {database}", grouped(records), audit.lanes.len());
+    for gap in &audit.accepted_gaps {
+        out += &format!("gap   {}\n", accept_gap::shown(gap));
+    }
     out += &said_of_offsets(offsets);
     let checks = audit.findings.len();
     out + &match (audit.broken().count(), holds) {
-        (0, true) => format!("the ledger holds: {checks} of {checks} checks, over {extent}\n"),
+        (0, true) => format!("the ledger holds: {checks} of {checks} checks, over {extent}{}\n", but_for(audit)),
         (0, false) => format!("THE LEDGER AND KAFKA DO NOT AGREE, though all {checks} checks hold over {extent}\n"),
         (broken, _) => format!(
             "THE LEDGER DOES NOT HOLD: {broken} of {checks} checks fail, over {extent}. Stop the workers, keep the database \
              as it is, and begin with the first check that fails\n"
         ),
+    }
+}
+
+/// What the ledger holds without.
+fn but_for(audit: &Audit) -> String {
+    match audit.accepted_gaps.iter().map(|gap| gap.to_offset - gap.from_offset).sum::<i64>() {
+        0 => String::new(),
+        lost => format!(", without the {} that people accepted as lost", grouped(lost)),
     }
 }
 

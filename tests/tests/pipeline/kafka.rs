@@ -170,3 +170,48 @@ async fn a_worker_with_nothing_but_halted_lanes_ends_with_the_reason() {
     assert!(worker.said().contains("the next offset is 10, but Kafka holds 15 to 20"), "{}", worker.said());
     pipeline.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_that_a_person_accepts_is_stepped_over_and_named_by_verify() {
+    let pipeline = Pipeline::of("accept-gap", 1, "").await;
+    let charges = |count| (0..count).map(|n| record_in(0, &charge("u-1", 100 + n))).collect::<Vec<_>>();
+    pipeline.publish(charges(10)).await;
+    let mut first = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    first.terminate();
+    first.ended(SOON).await;
+    pipeline.publish(charges(10)).await;
+    pipeline.topic.delete_records(0, 15).await;
+    let says = async |arguments: &[&str], code: i32, words: &str| {
+        let mut command = pipeline.run(arguments);
+        let status = command.ended(SOON).await;
+        assert!(command.said().contains(words), "{arguments:?} said {}", command.said());
+        assert_eq!(status.code(), Some(code), "{arguments:?} said {}", command.said());
+    };
+    let accept = async |from: &str, to: &str, code: i32, words: &str| {
+        let gap = ["--partition", "0", "--from", from, "--to", to, "--reason", "a test's retention", "--by", "me"];
+        says(&[["accept-gap"].as_slice(), &gap].concat(), code, words).await;
+    };
+    says(&["verify"], 1, "Kafka deleted offsets 10 to 14").await;
+    for (from, to) in [("10", "14"), ("10", "16"), ("9", "15"), ("11", "15")] {
+        accept(from, to, 1, "the gap is --from 10 --to 15").await;
+    }
+    assert_eq!(pipeline.ledger.number("SELECT next_offset FROM millrace.lanes").await, 10);
+    accept("10", "15", 0, "offsets 10 to 14 (5 records) are accepted as lost, by me at").await;
+    accept("10", "15", 1, "nothing is missing: the lane stands at offset 15").await;
+
+    let mut second = pipeline.worker().start();
+    until("the lane goes on behind the gap", SOON, async || {
+        match pipeline.ledger.number("SELECT next_offset FROM millrace.lanes").await {
+            20 => Ok(()),
+            at => Err(format!("it stands at {at}; {}", second.tail())),
+        }
+    })
+    .await;
+    second.terminate();
+    second.ended(SOON).await;
+    assert_eq!(pipeline.ledger.number("SELECT count(*) FROM millrace.events").await, 15);
+    says(&["verify", "--drained"], 0, "without the 5 that people accepted as lost").await;
+    says(&["verify"], 0, "a test's retention").await;
+    pipeline.finish().await;
+}
