@@ -29,7 +29,8 @@ use crate::flow::balances::Noted;
 use crate::flow::books::{Entry, Memory, PaymentIds};
 use crate::flow::contiguity::{Contiguity, Step};
 use crate::flow::decode::{Decoded, Record, decode};
-use crate::flow::judge::{Judged, Refused, Setting, Work, stands};
+use crate::flow::judge::{Judged, Setting, Work, stands};
+use crate::flow::refused::Refused;
 use crate::observe;
 use crate::reading;
 use crate::session::{Session, Stopped, pause, waits};
@@ -263,7 +264,7 @@ impl Lane {
     async fn settle_records(&mut self, batch: &[(Record, Decoded)]) -> Result<(), LaneEnd> {
         match batch.is_empty() {
             true => Ok(()),
-            false => self.settle(Work::Records(batch), &mut Refused::new()).await,
+            false => self.settle(Work::Records(batch), &mut Refused::default()).await,
         }
     }
 

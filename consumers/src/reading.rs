@@ -43,6 +43,9 @@ pub(crate) async fn judged(
         false => desk.read_payments_first().await?,
     }
     desk.standing.redriven_from = load::dead_letters(desk.connection, &work.dead_letter_ids()).await?;
+    if thorough || !desk.is_stream() {
+        desk.look_up_parked().await?;
+    }
     let mut judged = desk.surely(from).await?;
     judged.batch.only_if_nothing_is_parked = desk.takes_nothing_for_parked;
     if let Work::Records(records) = work {
@@ -77,6 +80,19 @@ impl<'a> Reading<'a> {
     ) -> Reading<'a> {
         let (needed, missing, asked, read, standing, takes_nothing_for_parked) = Default::default();
         Reading { connection, memory, setting, work, needed, missing, asked, read, standing, takes_nothing_for_parked }
+    }
+
+    /// Ids of parked events under which another lane applied one at the same moment. A record meets that as a key that
+    /// stands; a sweep asks each time.
+    async fn look_up_parked(&mut self) -> Result<(), StoreError> {
+        let Reading { memory, read, needed, .. } = self;
+        let mut parked: Vec<Uuid> = Vec::new();
+        for id in needed.iter() {
+            let Some(entry) = memory.get(*id).or_else(|| read.get(id)) else { continue };
+            parked.extend(entry.book.parked().map(|parked| parked.event.event_id.0));
+        }
+        self.standing.parked_and_applied = load::applied(self.connection, parked).await?.into_iter().collect();
+        Ok(())
     }
 
     async fn read_payments_first(&mut self) -> Result<(), StoreError> {
@@ -140,7 +156,8 @@ impl<'a> Reading<'a> {
         }
         for row in parked {
             let event = event_of(&row)?;
-            self.standing.hashes.insert(row.event_id, ContentHash::of(&event));
+            // What was applied under the id came first.
+            self.standing.hashes.entry(row.event_id).or_insert_with(|| ContentHash::of(&event));
             if row.position.partition == self.setting.partition && self.missing.binary_search(&row.payment_id).is_ok() {
                 waiting.entry(row.payment_id).or_default().push((parked_event(event, &row), row));
             }
@@ -222,6 +239,10 @@ impl<'a> Reading<'a> {
         let entry =
             |id: &PaymentId| self.memory.get(*id).or_else(|| self.read.get(id)).cloned().map(|entry| (*id, entry));
         entries.extend(self.needed.iter().filter_map(entry));
+        let applied = &self.standing.parked_and_applied;
+        for entry in entries.values_mut().filter(|_| !applied.is_empty()) {
+            entry.stand_elsewhere(applied);
+        }
         entries
     }
 

@@ -3,7 +3,7 @@
 //! One lane owns a book while it holds the fence. Looking ids up (rule 2) and writing what came of it are left
 //! to the lane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::Event;
@@ -103,20 +103,54 @@ pub enum Became {
     },
 }
 
+/// What a disposition writes of the event's own: the database may refuse the one and take the other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Row {
+    /// It is applied: its row in the event log, and what follows from it.
+    Applied,
+    /// It is parked: its record as it came.
+    Parked,
+}
+
+/// Rows that are not to be written, by the place of their records: an event that would write one is rejected.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Refusals {
+    /// Those that the database refused.
+    pub refused: BTreeSet<(Position, Row)>,
+    /// If given, all but these: what the database says of some rows, without those that they would make possible.
+    pub all_but: Option<BTreeSet<(Position, Row)>>,
+}
+
+impl Refusals {
+    fn refuse(&self, position: Position, row: Row) -> bool {
+        let key = (position, row);
+        self.refused.contains(&key) || self.all_but.as_ref().is_some_and(|taken| !taken.contains(&key))
+    }
+}
+
 /// A payment's state and what is parked for it in this lane.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Book {
     /// The fold of the applied events.
     pub payment: Payment,
     parked: BTreeMap<Turn, Parked>,
-    refused: Vec<EventId>,
+    /// Hardly ever there, so that it takes no more of a book than a pointer.
+    exceptions: Option<Box<Exceptions>>,
+}
+
+/// What is known of some events beside the payment.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct Exceptions {
+    refusals: Option<Arc<Refusals>>,
+    /// Parked events under whose ids others were applied meanwhile, and whether those have the same content.
+    standing: BTreeMap<EventId, bool>,
 }
 
 impl Book {
     /// The book of a payment as it was stored.
     pub fn new(payment: Payment, parked: impl IntoIterator<Item = Parked>) -> Book {
         let parked = parked.into_iter().map(|p| (Turn::of(&p.event, p.position), p)).collect();
-        Book { payment, parked, refused: Vec::new() }
+        Book { payment, parked, exceptions: None }
     }
 
     /// What is parked, in the order in which it would be judged.
@@ -128,13 +162,19 @@ impl Book {
     pub fn admit(&mut self, arrival: Arrival, outcomes: &mut Vec<Outcome>) {
         let Arrival { event, position, now, numbering } = arrival;
         let before = Moves::of(&self.payment);
-        let became = match numbering {
-            Numbering::Judged => self.judge_numbered(&event),
-            Numbering::UsedByItself => self.settle(&event, true),
+        let mut became = match numbering {
+            Numbering::Judged => self.judge_numbered(&event, position),
+            Numbering::UsedByItself => self.settle(&event, position, true),
         };
         if let Became::Parked(waits_for) = became {
-            let parked = Parked { event: event.clone(), position, waits_for, since: now };
-            self.parked.insert(Turn::of(&event, position), parked);
+            // Only that it is kept at all can be refused: what is parked already may go on waiting, for whatever.
+            if self.is_refused(position, Row::Parked) {
+                let number_used = waits_for != Parking::MissingSequence && event.sequence.is_some();
+                became = Became::Rejected { reason: Rejection::RefusedByStore, number_used };
+            } else {
+                let parked = Parked { event: event.clone(), position, waits_for, since: now };
+                self.parked.insert(Turn::of(&event, position), parked);
+            }
         }
         outcomes.push(Outcome { event, position, drained: false, became });
         if Moves::of(&self.payment) != before {
@@ -142,9 +182,15 @@ impl Book {
         }
     }
 
-    /// Takes note that the database refused this event's row: it is rejected where it would apply or be parked.
-    pub fn refuse(&mut self, event_id: EventId) {
-        self.refused.push(event_id);
+    /// From now on whoever would write one of these rows is rejected.
+    pub fn refuse(&mut self, refusals: Arc<Refusals>) {
+        self.exceptions.get_or_insert_default().refusals = Some(refusals);
+    }
+
+    /// Takes note that another lane applied an event under the id of this parked one, with the same content or other: by
+    /// rule 2 it is a duplicate or rejected the next time that the parked events are judged.
+    pub fn stands_elsewhere(&mut self, event_id: EventId, same: bool) {
+        self.exceptions.get_or_insert_default().standing.insert(event_id, same);
     }
 
     /// Judges every parked event again, from the first after each that moves, until none does.
@@ -156,6 +202,10 @@ impl Book {
 
     /// Rejects what was parked before `limit`, the earliest first, and drains what that moves.
     pub fn expire(&mut self, limit: Micros, outcomes: &mut Vec<Outcome>) {
+        // An event that stands elsewhere is no less a duplicate for having waited too long.
+        if self.exceptions.as_ref().is_some_and(|exceptions| !exceptions.standing.is_empty()) {
+            self.drain(outcomes);
+        }
         while let Some((turn, reason)) = self.earliest_before(limit) {
             self.reject_parked(turn, reason, outcomes);
         }
@@ -187,10 +237,7 @@ impl Book {
             // Out of the map while it is judged, so that it never meets itself there.
             let mut parked = self.parked.remove(&turn)?;
             let before = Moves::of(&self.payment);
-            let became = match parked.waits_for {
-                Parking::MissingSequence => self.judge_numbered(&parked.event),
-                _ => self.settle(&parked.event, parked.event.sequence.is_some()),
-            };
+            let became = self.judge_parked(&parked);
             let waits_on = became == Became::Parked(parked.waits_for) && Moves::of(&self.payment) == before;
             if waits_on {
                 self.parked.insert(turn, parked);
@@ -206,31 +253,46 @@ impl Book {
         None
     }
 
+    fn judge_parked(&mut self, parked: &Parked) -> Became {
+        let Parked { event, position, waits_for, .. } = parked;
+        let is_past_rule_4 = *waits_for != Parking::MissingSequence;
+        let number_used = is_past_rule_4 && event.sequence.is_some();
+        let standing = self.exceptions.as_mut().and_then(|exceptions| exceptions.standing.remove(&event.event_id));
+        match standing {
+            Some(true) => Became::Duplicate,
+            Some(false) => Became::Rejected { reason: Rejection::IdConflict, number_used },
+            None if is_past_rule_4 => self.settle(event, *position, number_used),
+            None => self.judge_numbered(event, *position),
+        }
+    }
+
     /// A cheap first look: an event still above the next number stays where it is.
     fn may_move(&self, parked: &Parked) -> bool {
         match (parked.waits_for, parked.event.sequence) {
-            (Parking::MissingSequence, Some(n)) => n <= self.payment.last_sequence.saturating_add(1),
+            (Parking::MissingSequence, Some(n)) => {
+                n <= self.payment.last_sequence.saturating_add(1) || self.stands(parked.event.event_id)
+            }
             _ => true,
         }
     }
 
     /// Rules 3 to 8.
-    fn judge_numbered(&mut self, event: &Event) -> Became {
-        match self.number(event) {
-            Ok(number_used) => self.settle(event, number_used),
+    fn judge_numbered(&mut self, event: &Event, position: Position) -> Became {
+        match self.number(event, position) {
+            Ok(number_used) => self.settle(event, position, number_used),
             Err(became) => became,
         }
     }
 
     /// Rules 3 and 4: uses the event's number up, if it has one and it is the next. `Err` is its disposition.
-    fn number(&mut self, event: &Event) -> Result<bool, Became> {
+    fn number(&mut self, event: &Event, position: Position) -> Result<bool, Became> {
         let Some(sequence) = event.sequence else { return Ok(false) };
         let last = self.payment.last_sequence;
         if sequence <= last || self.holds_number(sequence) {
-            return Err(self.conclude(event, Verdict::Reject(Rejection::SequenceConflict), false));
+            return Err(self.conclude(event, position, Verdict::Reject(Rejection::SequenceConflict), false));
         }
         if sequence - last > 1 {
-            return Err(self.conclude(event, Verdict::Park(Parking::MissingSequence), false));
+            return Err(self.conclude(event, position, Verdict::Park(Parking::MissingSequence), false));
         }
         self.payment.last_sequence = sequence;
         Ok(true)
@@ -244,15 +306,15 @@ impl Book {
     }
 
     /// Rules 5 to 8.
-    fn settle(&mut self, event: &Event, number_used: bool) -> Became {
+    fn settle(&mut self, event: &Event, position: Position, number_used: bool) -> Became {
         let verdict = table::judge_in_order(&self.payment, event, self.parked_twin(event));
-        self.conclude(event, verdict, number_used)
+        self.conclude(event, position, verdict, number_used)
     }
 
     /// Turns a verdict into a disposition, and takes the effect into the state if the event applies.
-    fn conclude(&mut self, event: &Event, verdict: Verdict, number_used: bool) -> Became {
+    fn conclude(&mut self, event: &Event, position: Position, verdict: Verdict, number_used: bool) -> Became {
         match verdict {
-            Verdict::Apply(_) | Verdict::Park(_) if self.refused.contains(&event.event_id) => {
+            Verdict::Apply(_) if self.is_refused(position, Row::Applied) => {
                 Became::Rejected { reason: Rejection::RefusedByStore, number_used }
             }
             Verdict::Apply(effect) => {
@@ -263,6 +325,15 @@ impl Book {
             Verdict::Park(waits_for) => Became::Parked(waits_for),
             Verdict::Reject(reason) => Became::Rejected { reason, number_used },
         }
+    }
+
+    fn is_refused(&self, position: Position, row: Row) -> bool {
+        let refusals = self.exceptions.as_ref().and_then(|exceptions| exceptions.refusals.as_ref());
+        refusals.is_some_and(|refusals| refusals.refuse(position, row))
+    }
+
+    fn stands(&self, event_id: EventId) -> bool {
+        self.exceptions.as_ref().is_some_and(|exceptions| exceptions.standing.contains_key(&event_id))
     }
 
     /// Rule 7 against what is parked past rule 4: one event per operation and type.

@@ -209,23 +209,55 @@ fn a_redriven_event_may_be_parked_and_is_drained_past_rule_4() {
 }
 
 #[test]
-fn what_the_database_refused_is_rejected_where_it_would_apply_or_be_parked() {
+fn what_the_database_refused_is_rejected_where_it_would_write_that_row() {
     check(
         "payment.authorized 100 seq=1           => applied
          a: payment.captured 150 seq=2          => rejected capture_exceeds_authorized
-         refuse a
          payment.adjusted 200 seq=3             => applied
-         again a redriven                       => rejected refused_by_store (number used)",
+         refuse next applied
+         again a redriven                       => rejected refused_by_store (number used)
+         again a redriven                       => applied",
     );
     check(
         "payment.authorized 100 seq=1           => applied
          a: payment.captured 10 seq=3           => parked missing_sequence
          b: refund.failed 10 seq=5 op=r         => parked missing_sequence
-         refuse a
-         refuse b
+         refuse a applied
+         refuse b parked
          payment.captured 5 seq=2               => applied; a rejected refused_by_store (number used)
-         payment.captured 5 seq=4               => applied; b rejected refused_by_store (number used)
-         parked
+         payment.captured 5 seq=4               => applied; b parked missing_operation
+         parked b
          used 5",
+    );
+    check(
+        "refuse next parked
+         a: payment.captured 10                 => rejected refused_by_store (number free)
+         refuse next parked
+         b: payment.captured 10 seq=1           => rejected refused_by_store (number used)
+         refuse next parked
+         c: payment.captured 10 seq=3           => rejected refused_by_store (number free)
+         again a                                => parked missing_authorization",
+    );
+}
+
+#[test]
+fn a_parked_event_whose_id_another_lane_applied_is_a_duplicate_or_a_conflict() {
+    check(
+        "a: payment.captured 10                 => parked missing_authorization
+         b: payment.captured 20                 => parked missing_authorization
+         c: payment.voided 5 seq=1              => parked missing_authorization
+         d: payment.voided 5 seq=3              => parked missing_sequence
+         applied-elsewhere a same
+         applied-elsewhere c other
+         applied-elsewhere d other
+         drain      => c rejected id_conflict (number used); d rejected id_conflict (number free); a duplicate
+         parked b
+         payment.authorized 50                  => applied; b applied",
+    );
+    check(
+        "a: payment.captured 10                 => parked missing_authorization
+         applied-elsewhere a other
+         hour 100
+         expire 73                              => a rejected id_conflict (number free)",
     );
 }

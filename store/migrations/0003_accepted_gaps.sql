@@ -13,3 +13,6 @@ CREATE TABLE millrace.accepted_gaps (
 );
 COMMENT ON TABLE millrace.accepted_gaps IS 'Offsets from_offset to to_offset - 1 that Kafka does not hold any more and that no batch will account for: a person accepted their loss. With the proof rows they tile a partition''s offsets.';
 COMMENT ON COLUMN millrace.accepted_gaps.reason IS 'Why Kafka lost them and what was done about it, in the words of who accepted it.';
+
+-- Of the same batch too: a record may be parked and set free by the next.
+COMMENT ON COLUMN millrace.batches.drained_applied IS 'Records that were parked, by an earlier batch or this one, and that this one applied; each counts as parked in the batch of its own offset.';

@@ -49,7 +49,7 @@ checks! {
     "batch_rows": "each proof row agrees with the rows that stand at its own offsets",
     "offset_once": "each offset stands in at most one of events, parked and dead_letters",
     "offset_in_lane": "every row's offset lies between its lane's start and its fence",
-    "event_once": "no event is both applied and parked",
+    "event_once": "no lane has an event both applied and parked",
     "payment_versions": "each payment's events have the versions 1 to n, and its row says n",
     "payment_fold": "each payment's counters are what its events add up to",
     "payment_owner": "each payment has one user, one currency and at most one merchant in all its events",

@@ -24,7 +24,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// A moment as Postgres holds a timestamptz.
 pub(crate) fn micros_since_2000(moment: Micros) -> i64 {
-    moment.0.checked_sub(POSTGRES_EPOCH_MICROS).unwrap_or(OUT_OF_RANGE)
+    moment.0.checked_sub(POSTGRES_EPOCH_MICROS).unwrap_or(OUT_OF_RANGE).max(OUT_OF_RANGE)
 }
 
 /// The moment that Postgres holds so.

@@ -108,7 +108,7 @@ pub struct DeadLetterRow {
 }
 
 /// A parked event that becomes a dead letter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RejectedParked {
     /// Which event.
     pub event_id: EventId,
@@ -116,6 +116,8 @@ pub struct RejectedParked {
     pub reason: Rejection,
     /// Whether its sequence number is used up.
     pub number_used: bool,
+    /// What was found and what is wanted, for a person.
+    pub detail: String,
 }
 
 /// All that one batch writes, in one transaction. `from` = `to` for a batch without records of its own.

@@ -320,6 +320,7 @@ async fn reject_parked(connection: &mut PgConnection, batch: &Batch) -> Result<(
         .bind(rows.iter().map(|row| row.event_id.0).collect::<Vec<Uuid>>())
         .bind(rows.iter().map(|row| row.reason.kind()).collect::<Vec<&str>>())
         .bind(rows.iter().map(|row| row.number_used).collect::<Vec<bool>>())
+        .bind(rows.iter().map(|row| text_of(&row.detail)).collect::<Vec<String>>())
         .execute(connection)
         .await?;
     Ok(())
@@ -328,8 +329,7 @@ async fn reject_parked(connection: &mut PgConnection, batch: &Batch) -> Result<(
 async fn copy_dead_letters(connection: &mut PgConnection, letters: &[DeadLetterRow]) -> Result<(), StoreError> {
     const COLUMNS: i16 = 13;
     copy::rows(connection, include_str!("../queries/copy_dead_letters.sql"), COLUMNS, letters, |copy, row| {
-        // Text of Postgres holds no NUL; the record itself is kept as bytes.
-        let detail = row.detail.as_ref().map(|d| d.replace('\0', "\u{fffd}"));
+        let detail = row.detail.as_deref().map(text_of);
         copy.int4(row.position.partition.0)
             .int8(row.position.offset.0)
             .text(row.reason.kind())
@@ -342,6 +342,11 @@ async fn copy_dead_letters(connection: &mut PgConnection, letters: &[DeadLetterR
         whole_record(copy, &row.record);
     })
     .await
+}
+
+/// Text of Postgres holds no NUL; the record itself is kept as bytes.
+fn text_of(detail: &str) -> String {
+    detail.replace('\0', "\u{fffd}")
 }
 
 async fn change_balances(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), StoreError> {

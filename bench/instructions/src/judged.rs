@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use millrace_consumers::flow::books::{ByPayment, Entry};
 use millrace_consumers::flow::decode::{Decoded, Record};
-use millrace_consumers::flow::judge::{Judged, Refused, Setting, Standing, Work, stands};
+use millrace_consumers::flow::judge::{Judged, Setting, Standing, Work, stands};
+use millrace_consumers::flow::refused::Refused;
 use millrace_domain::content::ContentHash;
 use millrace_domain::ids::{EventId, Offset, PaymentId};
 use millrace_domain::window::AcceptedWindow;
@@ -41,7 +42,7 @@ impl Lane {
 
     /// Judges a batch and keeps what came of it.
     pub fn take(&mut self, batch: &[(Record, Decoded)]) {
-        let nothing_refused = Refused::new();
+        let nothing_refused = Refused::default();
         let setting =
             Setting { partition: input::PARTITION, window: WINDOW, now: input::NOW, refused: &nothing_refused };
         let work = Work::Records(batch);

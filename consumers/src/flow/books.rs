@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 use millrace_domain::book::Book;
+use millrace_domain::content::ContentHash;
+use millrace_domain::event::Event;
 use millrace_domain::ids::{EventId, Micros, Partition, PaymentId};
 use millrace_store::rows::Stood;
 
@@ -40,6 +42,16 @@ pub struct Entry {
     pub written_by: Option<Partition>,
     /// When the records of its parked events were published.
     pub published: BTreeMap<EventId, Option<Micros>>,
+}
+
+impl Entry {
+    /// Takes note of parked events under whose ids another lane applied one, which came first (rule 2).
+    pub fn stand_elsewhere(&mut self, applied: &ByEvent<ContentHash>) {
+        let is_same = |event: &Event| Some(*applied.get(&event.event_id)? == ContentHash::of(event));
+        let found: Vec<(EventId, bool)> =
+            self.book.parked().filter_map(|p| Some((p.event.event_id, is_same(&p.event)?))).collect();
+        found.into_iter().for_each(|(id, same)| self.book.stands_elsewhere(id, same));
+    }
 }
 
 /// The hot payments of one lane.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millrace_domain::book::{Arrival, Became, Numbering, Outcome};
+use millrace_domain::book::{Arrival, Became, Numbering, Outcome, Refusals};
 use millrace_domain::content::ContentHash;
 use millrace_domain::event::Event;
 use millrace_domain::ids::{EventId, Micros, Offset, Partition, PaymentId, Position};
@@ -20,6 +20,7 @@ use millrace_store::rows::{
 use super::books::{ByEvent, ByPayment, Entry, EventIds};
 use super::decode::{Content, Decoded, Record};
 use super::detail;
+use super::refused::Refused;
 
 /// What holds for every record of a batch.
 #[derive(Clone, Debug)]
@@ -30,12 +31,9 @@ pub struct Setting<'a> {
     pub window: AcceptedWindow,
     /// When the batch is judged.
     pub now: Micros,
-    /// Events whose rows the database refused.
+    /// Rows that the database refused.
     pub refused: &'a Refused,
 }
-
-/// Events whose rows the database refused, each with its words.
-pub type Refused = BTreeMap<EventId, String>;
 
 /// What a batch works on.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +54,7 @@ pub enum Work<'a> {
     },
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     /// The payments that must be at hand, each once, in order: of the records those of these events.
     pub fn payments(&self, is_wanted: impl Fn(EventId) -> bool) -> Vec<PaymentId> {
         let mut ids: Vec<PaymentId> = match self {
@@ -85,6 +83,33 @@ impl Work<'_> {
             Work::Records(records) => contents(records).map(|c| c.event.event_id).collect(),
             Work::Expire { .. } | Work::JudgeAgain { .. } => Vec::new(),
         }
+    }
+
+    /// Where its first record stands, if it has any.
+    pub fn first_position(&self) -> Option<Position> {
+        match self {
+            Work::Records(records) => records.first().map(|(_, decoded)| decoded.position),
+            Work::Expire { .. } | Work::JudgeAgain { .. } => None,
+        }
+    }
+
+    /// Two works that do the same one after the other; none if it is one record, or about one payment.
+    pub fn halves(&self) -> Option<(Work<'a>, Work<'a>)> {
+        let halves = |count: usize| (count > 1).then_some(count / 2);
+        Some(match *self {
+            Work::Records(records) => {
+                let (first, second) = records.split_at(halves(records.len())?);
+                (Work::Records(first), Work::Records(second))
+            }
+            Work::Expire { payments, limit } => {
+                let (first, second) = payments.split_at(halves(payments.len())?);
+                (Work::Expire { payments: first, limit }, Work::Expire { payments: second, limit })
+            }
+            Work::JudgeAgain { payments } => {
+                let (first, second) = payments.split_at(halves(payments.len())?);
+                (Work::JudgeAgain { payments: first }, Work::JudgeAgain { payments: second })
+            }
+        })
     }
 
     /// The dead letters that the records say they were redriven from.
@@ -116,6 +141,8 @@ fn contents(records: &[(Record, Decoded)]) -> impl DoubleEndedIterator<Item = &C
 pub struct Standing {
     /// What stands under an id, applied or parked.
     pub hashes: ByEvent<ContentHash>,
+    /// What was applied under the id of an event that is parked: two lanes met one id at the same moment.
+    pub parked_and_applied: ByEvent<ContentHash>,
     /// The ids that were looked up among the applied ones.
     pub looked_up: EventIds,
     /// The dead letters that redriven records of the batch name.
@@ -151,9 +178,13 @@ pub fn judge(
     mut entries: ByPayment<Entry>,
     standing: &Standing,
 ) -> Judged {
-    entries.values_mut().for_each(|entry| refuse(entry, setting.refused));
+    let refusals = setting.refused.refusals();
+    if let Some(refusals) = &refusals {
+        entries.values_mut().for_each(|entry| entry.book.refuse(refusals.clone()));
+    }
     let records = if let Work::Records(records) = work { records.len() } else { 0 };
     let mut desk = Desk::new(setting, standing, entries, records);
+    desk.refusals = refusals;
     let mut to = from;
     match work {
         Work::Records(records) => {
@@ -176,6 +207,7 @@ pub fn judge(
 struct Desk<'a> {
     setting: &'a Setting<'a>,
     standing: &'a Standing,
+    refusals: Option<Arc<Refusals>>,
     entries: ByPayment<Entry>,
     /// What the batch itself changed about ids: this event stands, or none any more. Hashed only when it is compared.
     changed: ByEvent<Option<Arc<Event>>>,
@@ -198,6 +230,7 @@ impl<'a> Desk<'a> {
         Desk {
             setting,
             standing,
+            refusals: None,
             entries,
             changed: ByEvent::with_capacity_and_hasher(records, Default::default()),
             counts: Counts::default(),
@@ -320,7 +353,7 @@ impl<'a> Desk<'a> {
                 self.parked.insert(id, row);
             }
             Became::Rejected { reason, number_used } => {
-                let detail = Some(self.detail(&event, reason));
+                let detail = Some(self.detail(&event, position, reason));
                 self.dead_letter(position, raw, Some(&event), reason, number_used, detail);
             }
         }
@@ -355,7 +388,7 @@ impl<'a> Desk<'a> {
             Became::Rejected { reason, number_used } => {
                 self.counts.drained_rejected += 1;
                 self.changed.insert(id, None);
-                self.reject_drained(&event, fresh, reason, number_used);
+                self.reject_drained(&event, position, fresh, reason, number_used);
             }
             Became::Parked(_) => {}
         }
@@ -367,14 +400,22 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn reject_drained(&mut self, event: &Event, fresh: Option<ParkedRow>, reason: Rejection, number_used: bool) {
+    fn reject_drained(
+        &mut self,
+        event: &Event,
+        position: Position,
+        fresh: Option<ParkedRow>,
+        reason: Rejection,
+        number_used: bool,
+    ) {
         let event_id = event.event_id;
+        let detail = self.detail(event, position, reason);
         match fresh {
-            None => self.rejected_parked.push(RejectedParked { event_id, reason, number_used }),
+            None => self.rejected_parked.push(RejectedParked { event_id, reason, number_used, detail }),
             Some(row) => self.dead_letters.push(DeadLetterRow {
-                position: row.position,
+                position,
                 reason,
-                detail: Some(self.detail(event, reason)),
+                detail: Some(detail),
                 event_id: Some(event_id),
                 payment_id: Some(event.payment_id),
                 number_used,
@@ -405,20 +446,23 @@ impl<'a> Desk<'a> {
         });
     }
 
-    fn detail(&self, event: &Event, reason: Rejection) -> String {
+    fn detail(&self, event: &Event, position: Position, reason: Rejection) -> String {
         let entry = self.entries.get(&event.payment_id);
         let said = detail::of(event, entry.map(|entry| &entry.book.payment), reason);
-        match self.setting.refused.get(&event.event_id) {
+        match self.setting.refused.words_of(position) {
             Some(words) if reason == Rejection::RefusedByStore => format!("{said}; the database refuses it: {words}"),
             _ => said,
         }
     }
 
     fn entry(&mut self, id: PaymentId) -> &mut Entry {
-        let refused = self.setting.refused;
+        let refusals = &self.refusals;
         self.entries.entry(id).or_insert_with(|| {
             let mut entry = Entry::default();
-            refuse(&mut entry, refused);
+            // Also a payment that nobody has seen takes note of what the database refused.
+            if let Some(refusals) = refusals {
+                entry.book.refuse(refusals.clone());
+            }
             entry
         })
     }
@@ -449,11 +493,6 @@ impl<'a> Desk<'a> {
         };
         Judged { batch, entries: self.entries, unsure: self.unsure }
     }
-}
-
-/// Also a payment that nobody has seen takes note of what the database refused.
-fn refuse(entry: &mut Entry, refused: &Refused) {
-    refused.keys().for_each(|id| entry.book.refuse(*id));
 }
 
 enum RuleTwo {

@@ -9,4 +9,5 @@ pub mod detail;
 pub mod judge;
 pub mod novelty;
 pub mod quiet;
+pub mod refused;
 pub mod streak;

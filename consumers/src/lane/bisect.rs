@@ -1,73 +1,124 @@
-//! What a lane does with a batch that the database refuses for a reason of some row's own: it finds the event that is to
-//! blame, rejects it, and applies the rest.
+//! What a lane does with a batch that the database refuses for a reason of some row's own: it finds the row that is to
+//! blame, rejects its event, and applies the rest.
+//!
+//! A batch is halved until it is one record, or about one payment. What that writes is a sequence: the event itself, then
+//! what it drains. Each row is tried with those before it and without those behind: the first with which the database
+//! refuses is to blame, for the same rows come before it whatever becomes of the others.
 
-use millrace_domain::ids::EventId;
+use std::time::Duration;
+
+use millrace_domain::book::Row;
+use millrace_domain::ids::Position;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::write;
 
 use super::{Lane, LaneEnd};
-use crate::flow::judge::{Judged, Refused, Work};
+use crate::flow::judge::Work;
+use crate::flow::refused::{Refused, Search};
+use crate::session::pause;
+
+/// How long to wait where the database takes, on trial, what it refused before.
+const TAKEN_AFTER_ALL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Lane {
     /// Finds the rows that the database refuses for a reason of their own, rejects their events, applies the rest.
     pub(super) async fn bisect(&mut self, work: Work<'_>, refused: &mut Refused) -> Result<(), LaneEnd> {
         self.forget(work);
-        if let Work::Records(records) = work
-            && records.len() > 1
-        {
-            let (first, second) = records.split_at(records.len() / 2);
-            self.settle_part(Work::Records(first), refused).await?;
-            return self.settle_part(Work::Records(second), refused).await;
+        if let Some((first, second)) = work.halves() {
+            self.settle_part(first, refused).await?;
+            return self.settle_part(second, refused).await;
         }
-        // One record, or none: what it moved may be more.
-        let suspects = match self.judged(work, refused, true).await? {
-            Ok(judged) => written_by(&judged).into_iter().filter(|id| !refused.contains_key(id)).collect::<Vec<_>>(),
-            Err(error) => return Err(LaneEnd::Halted(error.to_string())),
-        };
-        if suspects.is_empty() {
-            return Err(LaneEnd::Halted(format!(
-                "partition {}: the database refuses the batch at offset {} although no event of it is left to blame",
-                self.fence.partition, self.stands_at
-            )));
-        }
-        // Each in turn without what it moved: the first with which the batch fails is to blame. To refuse one alone would
-        // also help where it is only what drains the culprit.
-        for (index, suspect) in suspects.iter().enumerate() {
-            let mut without = refused.clone();
-            without.extend(suspects[index + 1..].iter().map(|later| (*later, String::new())));
-            match self.rehearse(work, &without).await? {
-                Ok(()) => {}
-                Err(error) if matches!(error.remedy(), Remedy::Bisect | Remedy::LookUp) => {
-                    refused.insert(*suspect, error.to_string());
-                    break;
-                }
-                // Not about the row: settled as any other failure, with what is known so far.
-                Err(_) => {
-                    self.session.drop_connection();
-                    break;
+        match self.first_to_blame(work, refused).await? {
+            Blame::Row(position, row, words) => {
+                if !refused.insert(position, row, words.clone()) {
+                    return Err(self.nobody_to_blame(&words));
                 }
             }
+            Blame::Nobody(words) => return Err(self.nobody_to_blame(&words)),
+            // Settled as any other failure, with what is known so far.
+            Blame::NotARow => self.session.drop_connection(),
+            Blame::TakenAfterAll => pause(TAKEN_AFTER_ALL_PAUSE, &self.stop).await?,
         }
         self.forget(work);
         self.settle_part(work, refused).await
     }
 
+    async fn first_to_blame(&mut self, work: Work<'_>, refused: &Refused) -> Result<Blame, LaneEnd> {
+        let Ok(judged) = self.judged(work, refused, true).await? else { return Ok(Blame::NotARow) };
+        let rows: Vec<Position> = judged.batch.applied.iter().map(|row| row.position).collect();
+        // The record's own parking comes before all that it makes possible.
+        let itself = work.first_position().map(|position| (position, Row::Parked));
+        let with = |count: usize| {
+            let applied = rows[..count].iter().map(|position| (*position, Row::Applied));
+            refused.with_all_but(itself.into_iter().chain(applied))
+        };
+        let (mut search, mut words) = (Search::among(rows.len(), !judged.batch.parked.is_empty()), None);
+        while let Some(count) = search.next() {
+            match self.rehearse(work, &with(count)).await? {
+                Rehearsed::Taken => search = search.after(count, true),
+                Rehearsed::Refused(said) => {
+                    search = search.after(count, false);
+                    words = Some(said);
+                }
+                Rehearsed::Failed => return Ok(Blame::NotARow),
+            }
+        }
+        let words = match words {
+            Some(words) => words,
+            // It was not tried with all of them yet.
+            None => match self.rehearse(work, &with(rows.len())).await? {
+                Rehearsed::Taken => return Ok(Blame::TakenAfterAll),
+                Rehearsed::Refused(said) => said,
+                Rehearsed::Failed => return Ok(Blame::NotARow),
+            },
+        };
+        Ok(match (search.found().checked_sub(1).map(|last| rows[last]), itself) {
+            (Some(position), _) => Blame::Row(position, Row::Applied, words),
+            (None, Some((position, row))) => Blame::Row(position, row, words),
+            (None, None) => Blame::Nobody(words),
+        })
+    }
+
     /// Whether the database takes the batch; nothing of it stands afterwards.
-    async fn rehearse(&mut self, work: Work<'_>, refused: &Refused) -> Result<Result<(), StoreError>, LaneEnd> {
-        let judged = match self.judged(work, refused, true).await? {
-            Ok(judged) => judged,
-            Err(error) => return Ok(Err(error)),
-        };
-        let connection = match self.session.connection().await? {
-            Ok(connection) => connection,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(write::rehearse(connection, &self.fence, &judged.batch, &self.config.worker).await)
+    async fn rehearse(&mut self, work: Work<'_>, refused: &Refused) -> Result<Rehearsed, LaneEnd> {
+        self.state.progress();
+        let Ok(judged) = self.judged(work, refused, true).await? else { return Ok(Rehearsed::Failed) };
+        let Ok(connection) = self.session.connection().await? else { return Ok(Rehearsed::Failed) };
+        Ok(match write::rehearse(connection, &self.fence, &judged.batch, &self.config.worker).await {
+            Ok(()) => Rehearsed::Taken,
+            Err(error) if is_of_a_row(&error) => Rehearsed::Refused(error.to_string()),
+            Err(_) => Rehearsed::Failed,
+        })
+    }
+
+    fn nobody_to_blame(&self, words: &str) -> LaneEnd {
+        LaneEnd::Halted(format!(
+            "partition {}: the database refuses the batch at offset {} although no event of it is left to blame: {words}",
+            self.fence.partition, self.stands_at
+        ))
     }
 }
 
-/// The events that leave a row of their own text when this batch is written, the last one last.
-fn written_by(judged: &Judged) -> Vec<EventId> {
-    let parked = judged.batch.parked.iter().map(|row| row.event_id);
-    parked.chain(judged.batch.applied.iter().map(|row| row.event.event_id)).collect()
+/// Who is to blame for a batch that the database refuses.
+enum Blame {
+    /// This row of the record at this place, with the database's words.
+    Row(Position, Row, String),
+    /// No event: it is refused without any of them too.
+    Nobody(String),
+    /// The trouble is another.
+    NotARow,
+    /// It is not refused any more.
+    TakenAfterAll,
+}
+
+/// What came of a rehearsal.
+enum Rehearsed {
+    Taken,
+    Refused(String),
+    /// For another reason than a row's own.
+    Failed,
+}
+
+fn is_of_a_row(error: &StoreError) -> bool {
+    matches!(error.remedy(), Remedy::Bisect | Remedy::LookUp)
 }

@@ -7,7 +7,8 @@ use millrace_domain::ids::{Micros, PaymentId};
 use millrace_store::load;
 
 use super::{Lane, LaneEnd, micros, now};
-use crate::flow::judge::{Refused, Work};
+use crate::flow::judge::Work;
+use crate::flow::refused::Refused;
 
 /// How often a lane looks whether what waits in it was moved with its user to another lane.
 const MOVED_INTERVAL: Duration = Duration::from_secs(60);
@@ -25,7 +26,7 @@ impl Lane {
 
     async fn judge_again(&mut self, payments: &[PaymentId]) -> Result<(), LaneEnd> {
         for some in payments.chunks(SWEEP_PAYMENTS_MAX as usize) {
-            self.settle(Work::JudgeAgain { payments: some }, &mut Refused::new()).await?;
+            self.settle(Work::JudgeAgain { payments: some }, &mut Refused::default()).await?;
         }
         Ok(())
     }
@@ -66,7 +67,7 @@ impl Lane {
             if payments.is_empty() {
                 break;
             }
-            self.settle(Work::Expire { payments: &payments, limit }, &mut Refused::new()).await?;
+            self.settle(Work::Expire { payments: &payments, limit }, &mut Refused::default()).await?;
         }
         let oldest = self.patiently(move |connection| Box::pin(load::oldest_parked(connection, partition))).await?;
         self.due_at =

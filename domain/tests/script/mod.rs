@@ -12,7 +12,10 @@
 //! - `expire N`: the parking limit has passed for what was parked before hour N; all outcomes name their label
 //! - `claim`: a newer worker claims the lane, which knows the types that were written `not-yet:TYPE` until here; all
 //!   outcomes name their label
-//! - `refuse LABEL`: the database refused its row
+//! - `refuse LABEL ROW`: the database refuses this row of its last record, `applied` or `parked`
+//! - `refuse next ROW`: the same of the record that comes next
+//! - `applied-elsewhere LABEL CONTENT`: another lane applied an event of its id, with the `same` content or `other`
+//! - `drain`: what is parked is judged again; all outcomes name their label
 //! - `state STATUS [counter=N ...]`: the payment now; a counter that is not named is 0
 //! - `parked [LABEL ...]`: what waits now, in the order in which it would be judged
 //! - `used N`: the last number used up
@@ -20,10 +23,10 @@
 //!
 //! Rules 1 and 2 are left to `wire` and to the lane.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use millrace_domain::book::{Arrival, Became, Book, Numbering, Outcome, Parked};
+use millrace_domain::book::{Arrival, Became, Book, Numbering, Outcome, Parked, Refusals, Row};
 use millrace_domain::event::{Draft, Event, EventType};
 use millrace_domain::ids::{EventId, MerchantId, Micros, Offset, Partition, Position, UserId};
 use millrace_domain::money::Currency;
@@ -44,6 +47,10 @@ pub fn check(script: &str) {
     }
 }
 
+fn place(record: i64) -> Position {
+    Position { partition: Partition(7), offset: Offset(record) }
+}
+
 const HOUR_MICROS: i64 = 3_600_000_000;
 const PAYMENT: u128 = 0x0001;
 
@@ -53,6 +60,8 @@ struct Stage {
     by_label: HashMap<String, Event>,
     labels: HashMap<EventId, String>,
     records: i64,
+    places: HashMap<EventId, Position>,
+    refused: BTreeSet<(Position, Row)>,
     now: Option<Micros>,
 }
 
@@ -62,9 +71,14 @@ impl Stage {
         let words: Vec<&str> = left.split_whitespace().collect();
         match words[..] {
             ["hour", hour] => self.now = Some(hour_of(hour)),
-            ["refuse", label] => {
-                let id = self.by_label[label].event_id;
-                self.book.refuse(id);
+            ["refuse", which, row] => self.refuse(which, row),
+            ["applied-elsewhere", label, content] => {
+                self.book.stands_elsewhere(self.by_label[label].event_id, content == "same");
+            }
+            ["drain"] => {
+                let mut outcomes = Vec::new();
+                self.book.drain(&mut outcomes);
+                self.compare(&outcomes, right, FirstIs::Labelled)?;
             }
             ["used", wanted] => same(&self.book.payment.last_sequence.to_string(), wanted)?,
             ["state", ..] => same(&self.state(), &words[1..].join(" "))?,
@@ -96,11 +110,22 @@ impl Stage {
 
     fn admit(&mut self, event: Event, numbering: Numbering, wanted: &str) -> Result<(), String> {
         self.records += 1;
-        let position = Position { partition: Partition(7), offset: Offset(self.records) };
+        let position = place(self.records);
+        self.places.insert(event.event_id, position);
         let now = self.now.unwrap_or(Micros(0));
         let mut outcomes = Vec::new();
         self.book.admit(Arrival { event: event.into(), position, now, numbering }, &mut outcomes);
         self.compare(&outcomes, wanted, FirstIs::TheEventItself)
+    }
+
+    fn refuse(&mut self, which: &str, row: &str) {
+        let position = match which {
+            "next" => place(self.records + 1),
+            label => self.places[&self.by_label[label].event_id],
+        };
+        let row = if row == "parked" { Row::Parked } else { Row::Applied };
+        self.refused.insert((position, row));
+        self.book.refuse(Arc::new(Refusals { refused: self.refused.clone(), all_but: None }));
     }
 
     fn event(&mut self, words: &[&str]) -> Event {

@@ -283,7 +283,12 @@ impl Desk {
             }
             Became::Rejected { reason, number_used } if drained => {
                 counts.drained_rejected += 1;
-                return self.batch.rejected_parked.push(RejectedParked { event_id, reason, number_used });
+                return self.batch.rejected_parked.push(RejectedParked {
+                    event_id,
+                    reason,
+                    number_used,
+                    detail: "a test".into(),
+                });
             }
             Became::Rejected { reason, number_used } => {
                 return self.reject(position, Some(&event), reason, number_used);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millrace_tests::Pipeline;
-use millrace_tests::events::{charge, next, record_in, with};
+use millrace_tests::events::{charge, event, next, record_in, with};
 use millrace_tests::ledger::by_reason;
+use millrace_tests::{Pipeline, until};
 use serde_json::Value;
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ async fn an_event_id_that_races_under_two_payments_is_applied_once() {
 async fn an_event_id_that_is_parked_in_one_lane_stands_in_every_other() {
     let pipeline = Pipeline::of("parked-ids", 2, "").await;
     let _worker = pipeline.worker().start();
-    let parked = millrace_tests::events::event("payment.captured", "first", 100);
+    let parked = event("payment.captured", "first", 100);
     pipeline.publish([record_in(0, &parked)]).await;
     pipeline.drained(DRAIN_WITHIN).await;
     let thief = with(charge("second", 100), "event_id", parked["event_id"].clone());
@@ -68,5 +68,70 @@ async fn an_event_id_that_is_parked_in_one_lane_stands_in_every_other() {
     let counts = pipeline.ledger.counts().await;
     assert_eq!((counts["applied"], counts["drained_applied"]), (1, 1), "{counts:?}");
     pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+/// Two lanes cannot see what the other has not committed: one may apply an id and the other park it. Both cannot stand.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_id_that_one_lane_parks_while_another_applies_it_ends_as_a_conflict() {
+    let pipeline = Pipeline::of("parked-race", 2, "").await;
+    const IDS: i64 = 1_500;
+    let parked: Vec<Value> = (0..IDS).map(|n| event("payment.captured", "first", 100 + n)).collect();
+    let thief = |event: &Value| with(charge("second", 66), "event_id", event["event_id"].clone());
+    pipeline.publish(parked.iter().map(|event| record_in(0, event))).await;
+    pipeline.publish(parked.iter().map(|event| record_in(1, &thief(event)))).await;
+    let plan = || pipeline.worker().with(&["--batch-records-max", "3"]);
+    let mut workers = [plan().start(), plan().start()];
+    pipeline.drained(DRAIN_WITHIN).await;
+    let both = "SELECT count(*) FROM millrace.parked JOIN millrace.events USING (event_id)";
+    eprintln!("parked-race: {} ids are both applied and parked", pipeline.ledger.number(both).await);
+    let mut verify = pipeline.run(&["verify", "--drained"]);
+    assert!(verify.ended(DRAIN_WITHIN).await.success(), "{}", verify.said());
+    for worker in &mut workers {
+        worker.terminate();
+        worker.ended(DRAIN_WITHIN).await;
+    }
+    let mut last = pipeline.worker().with(&["--parking-limit", "1s"]).start();
+    until("nothing is parked any more", DRAIN_WITHIN, async || {
+        let parked = pipeline.ledger.parked().await;
+        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}; {}", by_reason(&parked), last.tail())) }
+    })
+    .await;
+    last.assert_running();
+    let applied = pipeline.ledger.applied().await.len();
+    let letters = pipeline.ledger.dead_letters().await;
+    let mut wanted = BTreeMap::from([("id_conflict", IDS as usize)]);
+    if applied < IDS as usize {
+        wanted.insert("missing_predecessor", IDS as usize - applied);
+    }
+    assert_eq!(by_reason(&letters), wanted);
+    pipeline.finish().await;
+}
+
+/// The same with a ledger that was put into that state by hand, and what they wait for coming by.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_under_an_id_that_was_applied_is_rejected_when_it_would_be_drained() {
+    let pipeline = Pipeline::of("parked-applied", 2, "").await;
+    let _worker = pipeline.worker().start();
+    let waits = event("payment.captured", "first", 40);
+    let other = charge("second", 100);
+    pipeline.publish([record_in(0, &waits), record_in(1, &other)]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    let (id, payment) = (waits["event_id"].as_str().expect("an id"), other["payment_id"].as_str().expect("an id"));
+    pipeline
+        .ledger
+        .execute(format!(
+            "UPDATE millrace.events SET event_id = '{id}' WHERE payment_id = '{payment}';
+             UPDATE millrace.payments SET first_event_id = '{id}' WHERE payment_id = '{payment}'"
+        ))
+        .await;
+    let clean = next(&waits, "payment.captured", 30);
+    let cause = next(&waits, "payment.authorized", 100);
+    pipeline.publish([record_in(0, &clean), record_in(0, &cause)]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    let counts = pipeline.ledger.counts().await;
+    let found = (counts["parked"], counts["applied"], counts["drained_applied"], counts["drained_rejected"]);
+    assert_eq!(found, (2, 2, 1, 1), "{counts:?}");
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("id_conflict", 1)].into());
     pipeline.finish().await;
 }

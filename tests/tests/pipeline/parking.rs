@@ -73,6 +73,32 @@ async fn what_waits_in_one_lane_is_applied_when_another_lane_has_applied_what_it
     pipeline.finish().await;
 }
 
+/// The same where all that the other lane did was to use a number up.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_one_lane_for_a_number_that_another_lane_used_up_is_applied() {
+    let pipeline = Pipeline::of("moved-number", 2, "").await;
+    let second = with(event("payment.authorized", "u-1", 100), "sequence", 2);
+    let first = with(next(&second, "payout.sent", 1), "sequence", 1);
+    let mut worker = pipeline.worker().start();
+    for (partition, event) in [(0, &second), (1, &first)] {
+        pipeline.publish([record_in(partition, event)]).await;
+        pipeline.drained(SOON).await;
+    }
+    worker.terminate();
+    worker.ended(SOON).await;
+    assert_eq!(pipeline.ledger.parked().await.len(), 2);
+    // Nothing is rejected before it was looked at once more.
+    let _second = pipeline.worker().with(&["--parking-limit", "1s"]).start();
+    until("nothing is parked any more", SOON, async || {
+        let parked = pipeline.ledger.parked().await;
+        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
+    })
+    .await;
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("unknown_type", 1)].into());
+    assert_eq!(pipeline.ledger.number("SELECT authorized FROM millrace.payments").await, 100);
+    pipeline.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_counts_on_while_no_worker_runs() {
     let pipeline = Pipeline::of("limit-away", 1, "").await;

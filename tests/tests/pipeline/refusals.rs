@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use millrace_tests::Pipeline;
 use millrace_tests::events::{charge, event, next, record, record_in, with};
 use millrace_tests::kafka::{Place, Raw};
 use millrace_tests::ledger::by_reason;
+use millrace_tests::{Pipeline, until};
 use serde_json::{Value, json};
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
@@ -20,6 +20,8 @@ fn refused_by_postgres() -> Vec<Value> {
         with(charge("u-5", 5), "correlation_id", "\0"),
         with(charge("u-6", 6), "occurred_at", json!({ "micros": -300_000_000_000_000_000_i64 })),
         with(charge("u-7", 7), "occurred_at", json!({ "micros": i64::MIN })),
+        // Counted from 2000, as Postgres does, this would be its -infinity.
+        with(charge("u-8", 8), "occurred_at", json!({ "micros": i64::MIN + 946_684_800_000_000 })),
     ]
 }
 
@@ -65,6 +67,138 @@ async fn an_event_that_the_database_refuses_when_it_is_drained_is_rejected_and_i
     pipeline.publish([record_in(0, &next(&parked, "payment.captured", 70))]).await;
     pipeline.drained(DRAIN_WITHIN).await;
     assert_eq!(pipeline.ledger.number("SELECT captured FROM millrace.payments").await, 100);
+    pipeline.finish().await;
+}
+
+/// The same with text that Postgres cannot hold.
+fn nul(event: Value) -> Value {
+    with(event, "correlation_id", "a\0")
+}
+
+fn numbered(event: Value, sequence: i64) -> Value {
+    with(event, "sequence", sequence)
+}
+
+/// What became of each record of a payment, in their order.
+async fn fates(pipeline: &Pipeline, payment: &Value) -> Vec<String> {
+    let id = payment["payment_id"].as_str().expect("an id");
+    let all = pipeline
+        .ledger
+        .texts(
+            "SELECT payment_id || ' ' || fate FROM (
+                 SELECT payment_id, \"offset\", 'applied' AS fate FROM millrace.events
+                 UNION ALL SELECT payment_id, \"offset\", reason FROM millrace.dead_letters
+                 UNION ALL SELECT payment_id, \"offset\", 'parked ' || reason FROM millrace.parked) AS fates
+             ORDER BY \"offset\"",
+        )
+        .await
+        .expect("the ledger answers");
+    all.iter().filter_map(|fate| fate.strip_prefix(id)).map(|fate| fate.trim().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_of_one_record_and_not_of_the_next_under_its_id() {
+    let pipeline = Pipeline::of("refused-once", 1, "").await;
+    let first = event("payment.authorized", "u-1", 20);
+    let captured = next(&first, "payment.captured", 10);
+    let elsewhere = charge("u-2", 5);
+    let clean = with(charge("u-3", 777), "event_id", elsewhere["event_id"].clone());
+    // All of one batch: they wait before the worker starts.
+    let records = [first.clone(), nul(captured.clone()), captured, nul(elsewhere.clone()), clean.clone()];
+    pipeline.publish(records.iter().map(|event| record_in(0, event))).await;
+    let _worker = pipeline.worker().start();
+    pipeline.drained(DRAIN_WITHIN).await;
+    assert_eq!(fates(&pipeline, &first).await, ["applied", "refused_by_store", "applied"]);
+    assert_eq!(fates(&pipeline, &elsewhere).await, ["refused_by_store"]);
+    assert_eq!(fates(&pipeline, &clean).await, ["applied"]);
+    pipeline.finish().await;
+}
+
+/// Of parked events that the database refuses, each as it comes to be written: where the refusal of one lets the next apply,
+/// that one too, and whoever set them free applies.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_drains_several_that_the_database_refuses_is_not_to_blame() {
+    const REFUSED: &str = "refused_by_store";
+    let pipeline = Pipeline::of("refused-chain", 1, "").await;
+    let of = |user: &str| event("payment.authorized", user, 20);
+    let (a, b, c, d) = (of("u-1"), of("u-2"), of("u-3"), of("u-4"));
+    let operation = |event: Value| with(event, "operation_id", charge("x", 1)["event_id"].clone());
+    let before = [
+        nul(next(&a, "payment.expired", 0)),
+        nul(next(&a, "payment.expired", 0)),
+        nul(operation(next(&b, "refund.succeeded", 20))),
+        nul(operation(next(&b, "refund.succeeded", 20))),
+        next(&b, "fee.charged", 1),
+        next(&c, "payment.captured", 20),
+        nul(next(&c, "payment.captured", 1)),
+        nul(next(&c, "fee.charged", 1)),
+        next(&c, "fee.charged", 1),
+        d.clone(),
+        numbered(nul(next(&d, "payment.expired", 0)), 2),
+        numbered(nul(next(&d, "payment.expired", 0)), 3),
+    ];
+    pipeline.publish(before.iter().map(|event| record_in(0, event))).await;
+    let mut worker = pipeline.worker().start();
+    pipeline.drained(DRAIN_WITHIN).await;
+    let causes = [
+        a.clone(),
+        with(b.clone(), "event_type", "payment.charged"),
+        c.clone(),
+        numbered(operation(next(&d, "refund.failed", 5)), 1),
+    ];
+    pipeline.publish(causes.iter().map(|event| record_in(0, event))).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    worker.assert_running();
+    assert_eq!(fates(&pipeline, &a).await, [REFUSED, REFUSED, "applied"]);
+    assert_eq!(fates(&pipeline, &b).await, [REFUSED, REFUSED, "applied", "applied"]);
+    assert_eq!(fates(&pipeline, &c).await, ["applied", "capture_exceeds_authorized", REFUSED, "applied", "applied"]);
+    assert_eq!(fates(&pipeline, &d).await, ["applied", REFUSED, REFUSED, "parked missing_operation"]);
+    let told = "SELECT count(*) FROM millrace.dead_letters
+                WHERE detail LIKE 'was parked as % since %; % minor units of EUR%; the database refuses it: Postgres: %'";
+    assert_eq!(pipeline.ledger.number(told).await, 7, "each tells that it was parked, and Postgres' own words");
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_refuses_beyond_the_parking_limit_costs_no_bystander_anything() {
+    const REFUSED: &str = "refused_by_store";
+    const MISSING: &str = "missing_predecessor";
+    let pipeline = Pipeline::of("refused-limit", 1, "").await;
+    let waiting = |user: &str| numbered(event("payment.initiated", user, 20), 2);
+    let follows = |first: &Value, what: &str, amount, sequence| numbered(next(first, what, amount), sequence);
+    let innocent: Vec<Value> = (0..30).map(|n| waiting(&format!("i-{n}"))).collect();
+    let (expired, mixed) = (waiting("u-1"), waiting("u-2"));
+    let mut events: Vec<Value> = Vec::new();
+    for (index, first) in innocent.iter().enumerate() {
+        events.extend([first.clone(), follows(first, "payment.authorized", 20, 3)]);
+        if index == 15 {
+            events.push(expired.clone());
+            events.push(follows(&expired, "payment.authorized", 20, 3));
+            events.extend([4, 5].map(|number| nul(follows(&expired, "payment.expired", 0, number))));
+            events.push(mixed.clone());
+            events.push(follows(&mixed, "payment.authorized", 20, 3));
+            events.push(follows(&mixed, "payment.captured", 20, 4));
+            events.push(nul(follows(&mixed, "payment.captured", 1, 5)));
+        }
+    }
+    pipeline.publish(events.iter().map(|event| record_in(0, event))).await;
+    let mut first = pipeline.worker().start();
+    pipeline.drained(DRAIN_WITHIN).await;
+    first.terminate();
+    first.ended(DRAIN_WITHIN).await;
+    assert_eq!(pipeline.ledger.parked().await.len(), events.len());
+    let mut second = pipeline.worker().with(&["--parking-limit", "1s"]).start();
+    until("nothing is parked any more", DRAIN_WITHIN, async || {
+        let parked = pipeline.ledger.parked().await;
+        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}; {}", by_reason(&parked), second.tail())) }
+    })
+    .await;
+    second.assert_running();
+    assert_eq!(fates(&pipeline, &expired).await, [MISSING, "applied", REFUSED, REFUSED]);
+    assert_eq!(fates(&pipeline, &mixed).await, [MISSING, "applied", "applied", "capture_exceeds_authorized"]);
+    for first in &innocent {
+        assert_eq!(fates(&pipeline, first).await, [MISSING, "applied"]);
+    }
     pipeline.finish().await;
 }
 
