@@ -111,18 +111,18 @@ impl Producer {
         .await
     }
 
-    /// For tests of the pipeline only: a record of any bytes, decodable or not. Services publish events.
+    /// A record of any bytes, decodable or not: a dead letter that is published again, or a test's. Services publish events.
     ///
     /// A record without a key goes to a random partition.
     pub async fn enqueue_raw(
         &self,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: &[(&str, &[u8])],
+        headers: &[(&str, Option<&[u8]>)],
     ) -> Result<Delivery, PublishError> {
         self.hand_over(None, key, value, || {
             headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |native, (name, bytes)| {
-                native.insert(Header { key: name, value: Some(*bytes) })
+                native.insert(Header { key: name, value: *bytes })
             })
         })
         .await

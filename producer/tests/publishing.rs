@@ -159,7 +159,7 @@ async fn an_event_goes_to_the_partition_that_javas_partitioner_chooses() {
 async fn raw_records_of_any_bytes_arrive_as_they_are() {
     let topic = Topic::create("raw", 1, &[]).await;
     let producer = connect(&topic, |_| {}).await;
-    let keyed = producer.enqueue_raw(Some(b"user-1"), Some(&[0xff, 0x00]), &[("ce_id", b"x")]).await;
+    let keyed = producer.enqueue_raw(Some(b"user-1"), Some(&[0xff, 0x00]), &[("ce_id", Some(b"x"))]).await;
     keyed.expect("there is room").await.expect("accepted");
     let empty = producer.enqueue_raw(None, None, &[]).await;
     empty.expect("there is room").await.expect("accepted");

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod connect;
 mod copy;
+pub mod dead_letters;
 pub mod error;
 pub mod gaps;
 pub mod lanes;

@@ -45,7 +45,7 @@ pub struct AcceptGapArgs {
     /// Why Kafka lost them and what was done about it, for whoever audits the ledger.
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: String,
-    /// Who accepts it.
+    /// Who accepts it: your user name, where the environment has it.
     #[arg(long, value_name = "NAME", env = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     by: String,
 }

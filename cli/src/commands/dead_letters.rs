@@ -1,6 +1,6 @@
-//! `millrace dead-letters`: what was rejected, why, and the records as they came.
-//!
-//! Redriving and discarding are left to later commands; these two only look.
+//! `millrace dead-letters`: what was rejected, why, the records as they came, and what people do with them.
+
+mod handle;
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::record::{Bytes, Decoded, hex, hex_dump};
 use crate::show::Side::{Left, Right};
 use crate::show::{moment, on_one_line, or_dash, print, print_json, table};
 
-/// Look at the dead letters: rejected records, kept whole with their reason.
+/// Look at the dead letters, rejected records that are kept whole with their reason, and redrive or discard them.
 #[derive(Args)]
 pub struct DeadLettersArgs {
     #[command(subcommand)]
@@ -49,6 +49,31 @@ enum DeadLettersCommand {
         /// Its id, as `millrace dead-letters list` shows it.
         #[arg(value_name = "ID")]
         dead_letter_id: i64,
+    },
+    /// Publish records again, once what they were rejected for is mended.
+    ///
+    /// Each goes through Kafka under its own event id, in the order of the topic, with a header that names its dead letter;
+    /// a lane judges it as any other record. A number that the rejected record used up is not held against it. What is
+    /// rejected again becomes a new dead letter. If this is ended in the middle, run it again: what applied
+    /// meanwhile is then a duplicate.
+    ///
+    /// Exit codes: 0 all are published again, 1 some stay open (each is named), or an error.
+    #[command(after_help = "With -o json: {handling, dead_letter_ids: [..], left: [{dead_letter_id, problem}]}.")]
+    Redrive {
+        #[command(flatten)]
+        which: handle::Which,
+        /// What was mended, for whoever looks at them later.
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Give records up: they are kept, and no longer counted as open.
+    #[command(after_help = "With -o json: {handling, dead_letter_ids: [..], left: []}.")]
+    Discard {
+        #[command(flatten)]
+        which: handle::Which,
+        /// Why, for whoever looks at them later.
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        note: String,
     },
 }
 
@@ -86,7 +111,8 @@ fn reason(label: &str) -> Result<Rejection, String> {
 /// Runs the command.
 pub async fn run(args: DeadLettersArgs, connection: &Connection, output: Format) -> anyhow::Result<ExitCode> {
     let database = connection.database("millrace dead-letters")?;
-    let mut session = database.connect_reader().await?;
+    let changes = matches!(args.command, DeadLettersCommand::Redrive { .. } | DeadLettersCommand::Discard { .. });
+    let mut session = if changes { database.connect().await? } else { database.connect_reader().await? };
     anyhow::ensure!(
         report::has_schema(&mut session).await?,
         "{} has no ledger yet: run `millrace worker`",
@@ -105,6 +131,12 @@ pub async fn run(args: DeadLettersArgs, connection: &Connection, output: Format)
                 );
             };
             show(&found, output)?;
+        }
+        DeadLettersCommand::Redrive { which, note } => {
+            return handle::redrive(&which, note.as_deref(), (&mut session, connection), output).await;
+        }
+        DeadLettersCommand::Discard { which, note } => {
+            return handle::discard(&which, &note, &mut session, output).await;
         }
     }
     Ok(ExitCode::SUCCESS)

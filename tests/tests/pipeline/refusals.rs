@@ -9,6 +9,7 @@ use millrace_tests::{Pipeline, until};
 use serde_json::{Value, json};
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+const EXCEEDS: &str = "capture_exceeds_authorized";
 
 /// Well-formed by the rules, and nothing that Postgres can store.
 fn refused_by_postgres() -> Vec<Value> {
@@ -151,7 +152,7 @@ async fn whoever_drains_several_that_the_database_refuses_is_not_to_blame() {
     worker.assert_running();
     assert_eq!(fates(&pipeline, &a).await, [REFUSED, REFUSED, "applied"]);
     assert_eq!(fates(&pipeline, &b).await, [REFUSED, REFUSED, "applied", "applied"]);
-    assert_eq!(fates(&pipeline, &c).await, ["applied", "capture_exceeds_authorized", REFUSED, "applied", "applied"]);
+    assert_eq!(fates(&pipeline, &c).await, ["applied", EXCEEDS, REFUSED, "applied", "applied"]);
     assert_eq!(fates(&pipeline, &d).await, ["applied", REFUSED, REFUSED, "parked missing_operation"]);
     let told = "SELECT count(*) FROM millrace.dead_letters
                 WHERE detail LIKE 'was parked as % since %; % minor units of EUR%; the database refuses it: Postgres: %'";
@@ -195,10 +196,50 @@ async fn what_the_database_refuses_beyond_the_parking_limit_costs_no_bystander_a
     .await;
     second.assert_running();
     assert_eq!(fates(&pipeline, &expired).await, [MISSING, "applied", REFUSED, REFUSED]);
-    assert_eq!(fates(&pipeline, &mixed).await, [MISSING, "applied", "applied", "capture_exceeds_authorized"]);
+    assert_eq!(fates(&pipeline, &mixed).await, [MISSING, "applied", "applied", EXCEEDS]);
     for first in &innocent {
         assert_eq!(fates(&pipeline, first).await, [MISSING, "applied"]);
     }
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_redriven_once_its_cause_is_mended_and_another_is_discarded() {
+    let pipeline = Pipeline::of("redrive", 1, "").await;
+    let first = numbered(event("payment.authorized", "u-1", 100), 1);
+    let above = numbered(next(&first, "payment.captured", 150), 2);
+    let hopeless = next(&first, "payment.captured", 900);
+    let tagged =
+        Raw { headers: vec![(b"\xff".to_vec(), None)], ..record_in(0, &next(&first, "payment.captured", 800)) };
+    let _worker = pipeline.worker().start();
+    pipeline.publish([record_in(0, &first), record_in(0, &above), record_in(0, &hopeless), tagged]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    pipeline.publish([record_in(0, &numbered(next(&first, "payment.adjusted", 200), 3))]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    let says = async |arguments: &[&str], code: i32, words: &str| {
+        let mut command = pipeline.run(&[["dead-letters"].as_slice(), arguments].concat());
+        let status = command.ended(DRAIN_WITHIN).await;
+        assert!(command.said().contains(words), "{arguments:?} said {}", command.said());
+        assert_eq!(status.code(), Some(code), "{arguments:?} said {}", command.said());
+    };
+    // Nothing is done where one of them cannot be.
+    says(&["redrive", "1", "9", "--by", "me"], 1, "there is no dead letter 9: nothing was done").await;
+    says(&["redrive", "1", "--by", "me", "--note", "adjusted"], 0, "1 dead letter is published again").await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    assert_eq!(fates(&pipeline, &first).await, ["applied", EXCEEDS, EXCEEDS, EXCEEDS, "applied", "applied"]);
+    assert_eq!(pipeline.ledger.number("SELECT captured FROM millrace.payments").await, 150);
+    says(&["redrive", "1", "--by", "you"], 1, "dead letter 1 is redriven already, by me: nothing was done").await;
+    says(&["discard", "2", "--note", "a mistake", "--by", "me"], 0, "1 dead letter is given up, and kept").await;
+    says(
+        &["redrive", "--reason", EXCEEDS, "--by", "me"],
+        1,
+        "dead letter 3 stays open: it has a header whose name is no text",
+    )
+    .await;
+    says(&["redrive", "--reason", "malformed", "--by", "me"], 0, "no open dead letter of that reason").await;
+    says(&["list", "--handling", "any", "-o", "json"], 0, "\"handled_by\": \"me\"").await;
+    let handled = pipeline.ledger.texts("SELECT handling FROM millrace.dead_letters ORDER BY dead_letter_id").await;
+    assert_eq!(handled.expect("the ledger answers"), ["redriven", "discarded", "open"]);
     pipeline.finish().await;
 }
 

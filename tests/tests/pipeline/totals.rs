@@ -43,7 +43,7 @@ async fn generated_life_cycles_end_in_the_totals_of_the_generator_and_of_the_mod
                 producer.enqueue(&event).await.expect("there is room")
             }
             Line::Raw(raw) => {
-                let headers: Vec<_> = raw.headers.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+                let headers: Vec<_> = raw.headers.iter().map(|(name, text)| (*name, Some(text.as_bytes()))).collect();
                 producer.enqueue_raw(raw.key.as_deref(), Some(&raw.value), &headers).await.expect("there is room")
             }
         });

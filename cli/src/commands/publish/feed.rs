@@ -219,7 +219,8 @@ async fn enqueue(producer: &Producer, record: &Record) -> Result<Delivery, Publi
     match record {
         Record::Event(event) => producer.enqueue(&**event).await,
         Record::Raw(raw) => {
-            let headers: Vec<_> = raw.headers.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+            let headers: Vec<_> =
+                raw.headers.iter().map(|(name, text)| (name.as_str(), Some(text.as_bytes()))).collect();
             producer.enqueue_raw(raw.key.as_deref(), raw.value.as_deref(), &headers).await
         }
     }
