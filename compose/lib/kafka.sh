@@ -50,7 +50,7 @@ transaction.state.log.num.partitions=12
 share.coordinator.state.topic.num.partitions=12
 log.cleaner.dedupe.buffer.size=16777216
 # The default of 3 s would be most of the time that a test waits for its consumer group.
-group.initial.rebalance.delay.ms=500
+group.initial.rebalance.delay.ms=100
 END
 }
 

@@ -87,7 +87,10 @@ pub async fn run(config: WorkerConfig, health: Arc<Health>, stop: CancellationTo
     };
     let watching = std::thread::spawn(move || watch.run());
     tokio::spawn(keep_months(config.clone(), background.clone()));
-    tokio::spawn(watchdog(config.clone(), health.clone(), background.clone()));
+    let (watched, until) = (health.clone(), background.clone());
+    let stuck_after = config.watchdog;
+    // A thread of its own: lanes that compute keep the runtime's from everything else.
+    std::thread::spawn(move || watchdog(stuck_after, &watched, &until));
     tokio::spawn(ask_postgres(connections, background.clone()));
 
     let reader = Reader::new(consumer, inbox, stop);
@@ -182,9 +185,13 @@ async fn ask_postgres(connections: Connections, stop: CancellationToken) {
 }
 
 /// Ends the process when a lane or the reader makes no progress: half alive hides loss.
-async fn watchdog(config: Arc<WorkerConfig>, health: Arc<Health>, stop: CancellationToken) {
-    while session::pause(WATCHDOG_INTERVAL, &stop).await.is_ok() {
-        if let Some((partition, stuck)) = health.stuck_lane(config.watchdog) {
+fn watchdog(stuck_after: Duration, health: &Health, stop: &CancellationToken) {
+    loop {
+        std::thread::sleep(WATCHDOG_INTERVAL);
+        if stop.is_cancelled() {
+            return;
+        }
+        if let Some((partition, stuck)) = health.stuck_lane(stuck_after) {
             tracing::error!(%partition, seconds = stuck.as_secs(), "watchdog: a lane makes no progress; ending the process");
             std::process::exit(WATCHDOG_EXIT_CODE);
         }

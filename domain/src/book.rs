@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::ids::{EventId, Micros, Position};
+use crate::ids::{EventId, Micros, OperationId, Position, UserId};
 use crate::payment::Payment;
 use crate::posting::Transfer;
 use crate::reason::{Parking, Rejection};
@@ -24,6 +24,16 @@ pub struct Parked {
     pub waits_for: Parking,
     /// When it was parked.
     pub since: Micros,
+}
+
+impl Parked {
+    fn is_past_rule_4(&self) -> bool {
+        self.waits_for != Parking::MissingSequence
+    }
+
+    fn has_used_its_number(&self) -> bool {
+        self.is_past_rule_4() && self.event.sequence.is_some()
+    }
 }
 
 /// The order in which parked events are judged: numbered ones by sequence, then the others by offset.
@@ -144,13 +154,16 @@ struct Exceptions {
     refusals: Option<Arc<Refusals>>,
     /// Parked events under whose ids others were applied meanwhile, and whether those have the same content.
     standing: BTreeMap<EventId, bool>,
+    /// Where events of an operation are parked. One that is being judged is not there meanwhile.
+    by_operation: BTreeMap<OperationId, BTreeSet<Turn>>,
 }
 
 impl Book {
     /// The book of a payment as it was stored.
     pub fn new(payment: Payment, parked: impl IntoIterator<Item = Parked>) -> Book {
-        let parked = parked.into_iter().map(|p| (Turn::of(&p.event, p.position), p)).collect();
-        Book { payment, parked, exceptions: None }
+        let mut book = Book { payment, ..Book::default() };
+        parked.into_iter().for_each(|parked| book.park(parked));
+        book
     }
 
     /// What is parked, in the order in which it would be judged.
@@ -172,13 +185,48 @@ impl Book {
                 let number_used = waits_for != Parking::MissingSequence && event.sequence.is_some();
                 became = Became::Rejected { reason: Rejection::RefusedByStore, number_used };
             } else {
-                let parked = Parked { event: event.clone(), position, waits_for, since: now };
-                self.parked.insert(Turn::of(&event, position), parked);
+                self.park(Parked { event: event.clone(), position, waits_for, since: now });
             }
         }
         outcomes.push(Outcome { event, position, drained: false, became });
         if Moves::of(&self.payment) != before {
             self.drain(outcomes);
+        }
+    }
+
+    fn park(&mut self, parked: Parked) {
+        let turn = Turn::of(&parked.event, parked.position);
+        if let Some(id) = parked.event.operation_id {
+            self.exceptions.get_or_insert_default().by_operation.entry(id).or_default().insert(turn);
+        }
+        self.parked.insert(turn, parked);
+    }
+
+    /// Takes note that what was parked there left for good.
+    fn left(&mut self, turn: Turn, event: &Event) {
+        let (Some(id), Some(exceptions)) = (event.operation_id, &mut self.exceptions) else { return };
+        if let Some(turns) = exceptions.by_operation.get_mut(&id) {
+            turns.remove(&turn);
+            if turns.is_empty() {
+                exceptions.by_operation.remove(&id);
+            }
+        }
+        if **exceptions == Exceptions::default() {
+            self.exceptions = None;
+        }
+    }
+
+    /// Rejects what other users than this one have parked, without a change of the payment: it is another lane's, and its
+    /// numbers too.
+    pub fn reject_foreign(&mut self, owner: &UserId, outcomes: &mut Vec<Outcome>) {
+        let foreign: Vec<Turn> =
+            self.parked.iter().filter(|(_, parked)| parked.event.user_id != *owner).map(|(turn, _)| *turn).collect();
+        for turn in foreign {
+            let Some(parked) = self.parked.remove(&turn) else { continue };
+            self.left(turn, &parked.event);
+            let became =
+                Became::Rejected { reason: Rejection::OwnerMismatch, number_used: parked.has_used_its_number() };
+            outcomes.push(Outcome { event: parked.event, position: parked.position, drained: true, became });
         }
     }
 
@@ -219,6 +267,7 @@ impl Book {
 
     fn reject_parked(&mut self, turn: Turn, reason: Rejection, outcomes: &mut Vec<Outcome>) {
         let Some(Parked { event, position, .. }) = self.parked.remove(&turn) else { return };
+        self.left(turn, &event);
         let before = Moves::of(&self.payment);
         // The numbers up to its own are used up: whoever comes with one of them later is too late.
         let last = event.sequence.unwrap_or(0).max(self.payment.last_sequence);
@@ -247,6 +296,8 @@ impl Book {
             if let Became::Parked(waits_for) = outcome.became {
                 parked.waits_for = waits_for;
                 self.parked.insert(turn, parked);
+            } else {
+                self.left(turn, &parked.event);
             }
             return Some(outcome);
         }
@@ -254,14 +305,13 @@ impl Book {
     }
 
     fn judge_parked(&mut self, parked: &Parked) -> Became {
-        let Parked { event, position, waits_for, .. } = parked;
-        let is_past_rule_4 = *waits_for != Parking::MissingSequence;
-        let number_used = is_past_rule_4 && event.sequence.is_some();
+        let Parked { event, position, .. } = parked;
+        let number_used = parked.has_used_its_number();
         let standing = self.exceptions.as_mut().and_then(|exceptions| exceptions.standing.remove(&event.event_id));
         match standing {
             Some(true) => Became::Duplicate,
             Some(false) => Became::Rejected { reason: Rejection::IdConflict, number_used },
-            None if is_past_rule_4 => self.settle(event, *position, number_used),
+            None if parked.is_past_rule_4() => self.settle(event, *position, number_used),
             None => self.judge_numbered(event, *position),
         }
     }
@@ -339,9 +389,9 @@ impl Book {
     /// Rule 7 against what is parked past rule 4: one event per operation and type.
     fn parked_twin(&self, event: &Event) -> Option<Verdict> {
         let operation_id = event.operation_id?;
-        let twin = self.parked.values().find(|p| {
+        let turns = self.exceptions.as_ref()?.by_operation.get(&operation_id)?;
+        let twin = turns.iter().filter_map(|turn| self.parked.get(turn)).find(|p| {
             !matches!(p.waits_for, Parking::MissingSequence | Parking::UnknownType)
-                && p.event.operation_id == Some(operation_id)
                 && p.event.event_type == event.event_type
         })?;
         let same = twin.event.amount_minor == event.amount_minor && twin.event.currency == event.currency;

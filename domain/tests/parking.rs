@@ -211,3 +211,23 @@ fn two_that_say_the_same_of_an_operation_apply_once_when_their_type_becomes_know
          parked a",
     );
 }
+
+/// Each of these operations is looked for among all that is parked, each time that something moves.
+#[test]
+fn thousands_that_wait_for_one_event_are_drained_in_their_order() {
+    const EACH: usize = 1_000;
+    let mut script = String::new();
+    for n in 0..EACH {
+        script += &format!("f{n}: refund.failed 1 op=r{n} => parked missing_operation\n");
+    }
+    for n in 0..EACH {
+        script += &format!("c{n}: payment.captured 1 => parked missing_authorization\n");
+    }
+    let drained: Vec<String> = (0..EACH).map(|n| format!("c{n} applied")).collect();
+    script += &format!("payment.authorized {EACH} => applied; {}\n", drained.join("; "));
+    let waiting: Vec<String> = (0..EACH).map(|n| format!("f{n}")).collect();
+    script += &format!("state captured authorized={EACH} captured={EACH}\nparked {}\n", waiting.join(" "));
+    // Rule 7 still meets them.
+    script += "refund.failed 1 op=r500 => duplicate\nrefund.failed 2 op=r500 => rejected operation_conflict\n";
+    check(&script);
+}

@@ -31,11 +31,11 @@ operated AS (
     INSERT INTO millrace.operation_events (payment_id, operation_id, event_type, amount_minor, partition)
     SELECT payment_id, operation_id, event_type, amount_minor, partition FROM logged WHERE operation_id IS NOT NULL
 ),
--- A payment without a row has no old version.
+-- A payment without a row has no old version. Not from `fence`: where a row changed since the statement began, Postgres
+-- evaluates this again, which it cannot do with what writes.
 states AS (
-    SELECT fence.partition, n.*
-    FROM fence
-    CROSS JOIN unnest(
+    SELECT n.*
+    FROM unnest(
         $27::uuid[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
         $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bigint[],
         $41::boolean[], $42::boolean[], $43::text[], $44::text[], $45::text[], $46::text[], $47::uuid[]
@@ -52,18 +52,20 @@ begun AS (
     )
     SELECT payment_id, version, last_sequence, authorized, captured, voided, refund_pending, refunded, disputed, lost, fees,
            intended, partition, declined, credit, currency, status, user_id, merchant_id, first_event_id
-    FROM states
+    FROM fence
+    CROSS JOIN states
     WHERE old_version IS NULL
 ),
 changed AS (
     UPDATE millrace.payments AS p
     SET version = n.version, last_sequence = n.last_sequence, authorized = n.authorized, captured = n.captured,
         voided = n.voided, refund_pending = n.refund_pending, refunded = n.refunded, disputed = n.disputed, lost = n.lost,
-        fees = n.fees, intended = n.intended, partition = n.partition, declined = n.declined, credit = n.credit,
+        fees = n.fees, intended = n.intended, partition = $2, declined = n.declined, credit = n.credit,
         currency = n.currency, status = n.status, user_id = n.user_id, merchant_id = n.merchant_id,
         first_event_id = n.first_event_id
     FROM states AS n
     WHERE p.payment_id = n.payment_id AND p.version = n.old_version AND p.last_sequence = n.old_last_sequence
+      AND EXISTS (SELECT FROM fence)
     RETURNING 1
 ),
 noted AS (

@@ -20,7 +20,7 @@ use millrace_store::lanes::{self, ClaimRequest, LostCommit};
 use millrace_store::rows::{Balances, Batch, Fence, Stood};
 use millrace_store::write::{self, Written, one_statement};
 use millrace_store::{load, months};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor};
 
 /// Writes a batch that must fail, in every way in which it can be written, and gives the error.
 async fn refused(connection: &mut Connection, fence: &Fence, batch: &Batch) -> StoreError {
@@ -150,6 +150,31 @@ async fn a_payment_whose_row_changed_since_it_was_read_is_read_again() {
     let error = refused(&mut connection, &lane.fence, &batch).await;
     assert!(matches!(error, StoreError::Stale { partition: Partition(0) }), "{error:?}");
     assert_eq!(error.remedy(), Remedy::LookUp);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_row_changes_while_one_statement_waits_for_it_is_read_again() {
+    let test = TestDatabase::migrated().await;
+    let (mut connection, mut rival) = (test.connect().await, test.connect().await);
+    let mut lane = Lane::claim(&mut connection, 0, 0).await;
+    lane.write(&mut connection, &[Some(event(1, 1, PaymentAuthorized, 5))]).await;
+    let judged = lane.judge(&[Some(event(2, 1, PaymentCaptured, 5))]);
+    let batch = Batch { balances: Balances::Note, ..judged };
+    let fence = lane.fence.clone();
+    assert!(one_statement::fits(&batch));
+    rival.execute("BEGIN; UPDATE millrace.payments SET last_sequence = 7").await.unwrap();
+    let writing = tokio::spawn(async move { write::batch(&mut connection, &fence, &batch, "test").await });
+    // It has begun, for it waits.
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
+    while number(&mut test.connect().await, waits).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    rival.execute("COMMIT").await.unwrap();
+    match writing.await.unwrap() {
+        Written::Refused(error) => assert!(matches!(error, StoreError::Stale { .. }), "{error:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(number(&mut test.connect().await, "SELECT count(*) FROM millrace.events").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -256,6 +256,8 @@ impl<'a> Desk<'a> {
         match self.rule_2(content) {
             Some(RuleTwo::Duplicate) => self.counts.duplicate += 1,
             Some(RuleTwo::Reject(reason, detail)) => {
+                // An id that stands is a duplicate or a conflict, however old it is.
+                self.must_be_sure(&content.event);
                 self.dead_letter(decoded.position, &record.raw, Some(&content.event), reason, false, Some(detail));
             }
             None => self.admit(record, decoded.position, content),
@@ -470,7 +472,14 @@ impl<'a> Desk<'a> {
     /// A judgment of what is parked, without a record.
     fn sweep(&mut self, id: PaymentId, judge: impl Fn(&mut Entry, &mut Vec<Outcome>)) {
         let mut outcomes = Vec::new();
-        judge(self.entry(id), &mut outcomes);
+        let lane = self.setting.partition;
+        let entry = self.entry(id);
+        if let (Some(other), Some(owner)) = (entry.written_by, entry.book.payment.owner.clone())
+            && other != lane
+        {
+            entry.book.reject_foreign(&owner.user_id, &mut outcomes);
+        }
+        judge(entry, &mut outcomes);
         outcomes.into_iter().for_each(|outcome| self.drained(outcome));
     }
 

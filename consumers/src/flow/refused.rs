@@ -11,6 +11,8 @@ use millrace_domain::ids::Position;
 #[derive(Clone, Default, Debug)]
 pub struct Refused {
     words: BTreeMap<(Position, Row), String>,
+    /// How often it was tried to find one, and something else came between.
+    pub trials_in_vain: u32,
     all_but: Option<BTreeSet<(Position, Row)>>,
 }
 
@@ -32,7 +34,7 @@ impl Refused {
 
     /// The same with all other rows but these refused too.
     pub fn with_all_but(&self, taken: impl IntoIterator<Item = (Position, Row)>) -> Refused {
-        Refused { words: self.words.clone(), all_but: Some(taken.into_iter().collect()) }
+        Refused { all_but: Some(taken.into_iter().collect()), ..self.clone() }
     }
 
     /// In the form in which they are held against events; none if nothing is refused.

@@ -12,13 +12,13 @@ use millrace_domain::ids::Position;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::write;
 
-use super::{Lane, LaneEnd};
+use super::{LOOK_UPS_MAX, Lane, LaneEnd};
 use crate::flow::judge::Work;
 use crate::flow::refused::{Refused, Search};
 use crate::session::pause;
 
-/// How long to wait where the database takes, on trial, what it refused before.
-const TAKEN_AFTER_ALL_PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait before all of it again, where the trials told nothing.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl Lane {
     /// Finds the rows that the database refuses for a reason of their own, rejects their events, applies the rest.
@@ -36,8 +36,12 @@ impl Lane {
             }
             Blame::Nobody(words) => return Err(self.nobody_to_blame(&words)),
             // Settled as any other failure, with what is known so far.
-            Blame::NotARow => self.session.drop_connection(),
-            Blame::TakenAfterAll => pause(TAKEN_AFTER_ALL_PAUSE, &self.stop).await?,
+            Blame::NotARow => {
+                refused.trials_in_vain += 1;
+                self.session.drop_connection();
+                pause(AGAIN_AFTER, &self.stop).await?;
+            }
+            Blame::TakenAfterAll => pause(AGAIN_AFTER, &self.stop).await?,
         }
         self.forget(work);
         self.settle_part(work, refused).await
@@ -86,7 +90,7 @@ impl Lane {
         let Ok(connection) = self.session.connection().await? else { return Ok(Rehearsed::Failed) };
         Ok(match write::rehearse(connection, &self.fence, &judged.batch, &self.config.worker).await {
             Ok(()) => Rehearsed::Taken,
-            Err(error) if is_of_a_row(&error) => Rehearsed::Refused(error.to_string()),
+            Err(error) if is_of_a_row(&error, refused) => Rehearsed::Refused(error.to_string()),
             Err(_) => Rehearsed::Failed,
         })
     }
@@ -119,6 +123,12 @@ enum Rehearsed {
     Failed,
 }
 
-fn is_of_a_row(error: &StoreError) -> bool {
-    matches!(error.remedy(), Remedy::Bisect | Remedy::LookUp)
+/// A key that stands is mostly a race that was lost meanwhile: another look settles it. One that stands again and again,
+/// whatever was looked up, is of a row like any other refusal.
+fn is_of_a_row(error: &StoreError, refused: &Refused) -> bool {
+    match error.remedy() {
+        Remedy::Bisect => true,
+        Remedy::LookUp => refused.trials_in_vain >= LOOK_UPS_MAX,
+        _ => false,
+    }
 }

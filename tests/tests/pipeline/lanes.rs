@@ -135,3 +135,41 @@ async fn what_is_parked_under_an_id_that_was_applied_is_rejected_when_it_would_b
     assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("id_conflict", 1)].into());
     pipeline.finish().await;
 }
+
+/// Numbers belong to the lane of the payment's owner, whatever another lane finds parked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_parked_changes_nothing_of_the_payment_when_it_is_judged_again_or_too_old() {
+    let pipeline = Pipeline::of("stranger", 2, "").await;
+    let numbered = |event: Value, number: i64| with(event, "sequence", number);
+    let owned = |user: &str| numbered(event("payment.authorized", user, 20), 1);
+    let of_stranger = |of: &Value, what: &str| with(next(of, what, 5), "user_id", "stranger");
+    let (first, second) = (owned("owner"), owned("owner"));
+    // One waits for a number, the others are judged again when the lane is claimed, for nobody knows the type.
+    let strangers = [
+        numbered(of_stranger(&first, "payment.captured"), 7),
+        of_stranger(&second, "payout.sent"),
+        numbered(of_stranger(&second, "payment.captured"), 2),
+    ];
+    let mut worker = pipeline.worker().start();
+    pipeline.publish(strangers.iter().map(|event| record_in(0, event))).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    pipeline.publish([record_in(1, &first), record_in(1, &second)]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    worker.terminate();
+    worker.ended(DRAIN_WITHIN).await;
+    assert_eq!(pipeline.ledger.parked().await.len(), 3);
+    let _second = pipeline.worker().with(&["--parking-limit", "1s"]).start();
+    until("nothing is parked any more", DRAIN_WITHIN, async || {
+        let parked = pipeline.ledger.parked().await;
+        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
+    })
+    .await;
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("owner_mismatch", 3)].into());
+    let rows = pipeline.ledger.texts("SELECT format('%s %s', partition, last_sequence) FROM millrace.payments").await;
+    assert_eq!(rows.expect("the ledger answers"), ["1 1", "1 1"]);
+    let captured = [&first, &second].map(|of| record_in(1, &numbered(next(of, "payment.captured", 20), 2)));
+    pipeline.publish(captured).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+    assert_eq!(pipeline.ledger.number("SELECT sum(captured)::bigint FROM millrace.payments").await, 40);
+    pipeline.finish().await;
+}

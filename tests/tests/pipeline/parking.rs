@@ -141,3 +141,26 @@ async fn an_id_outside_of_the_window_is_rejected_and_a_wider_window_takes_it() {
     assert!(pipeline.ledger.number(months).await > 13 * 12, "a month for all of the window");
     pipeline.finish().await;
 }
+
+/// Whatever a lane expects of the stream: after enough new payments it looks for none.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_stands_is_a_duplicate_or_a_conflict_beyond_the_window_too() {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let pipeline = Pipeline::of("window-later", 1, "").await;
+    let old = with(charge("u-1", 100), "event_id", id_of(now_ms() - 60 * DAY_MS).to_string());
+    let mut wide = pipeline.worker().start();
+    pipeline.publish([record_in(0, &old)]).await;
+    pipeline.drained(SOON).await;
+    wide.kill_9();
+    let _narrow = pipeline.worker().with(&["--window-back", "30d", "--batch-records-max", "10"]).start();
+    let thief = with(charge("u-2", 5), "event_id", old["event_id"].clone());
+    let new = || (0..300).map(|n| record_in(0, &charge("u-3", 100 + n))).collect::<Vec<_>>();
+    pipeline.publish(new()).await;
+    pipeline.publish([record_in(0, &old), record_in(0, &charge("u-3", 1)), record_in(0, &thief)]).await;
+    pipeline.publish(new()).await;
+    pipeline.drained(SOON).await;
+    let counts = pipeline.ledger.counts().await;
+    assert_eq!((counts["applied"], counts["duplicate"], counts["rejected"]), (602, 1, 1), "{counts:?}");
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("id_conflict", 1)].into());
+    pipeline.finish().await;
+}
