@@ -6,7 +6,7 @@ use metrics::{counter, histogram};
 use millrace_store::error::Remedy;
 use millrace_store::rows::Batch;
 
-use crate::flow::judge::Work;
+use crate::flow::work::Work;
 use crate::lane::now;
 use crate::metrics as names;
 

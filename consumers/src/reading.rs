@@ -25,7 +25,8 @@ use uuid::Uuid;
 
 use crate::flow::books::{ByPayment, Entry, Memory, PaymentIds};
 use crate::flow::decode::decode;
-use crate::flow::judge::{Judged, Setting, Standing, Unsure, Work, judge};
+use crate::flow::judge::{Judged, Setting, Standing, Unsure, judge};
+use crate::flow::work::Work;
 
 /// Reads what the work needs and judges it. `thorough`: everything is looked up, for a key said that something stands.
 pub(crate) async fn judged(

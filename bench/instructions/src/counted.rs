@@ -7,7 +7,8 @@ use std::hint::black_box;
 
 use millrace_consumers::flow::books::{ByPayment, Entry};
 use millrace_consumers::flow::decode::{Decoded, Record, decode};
-use millrace_consumers::flow::judge::{Judged, Setting, Standing, Work, judge};
+use millrace_consumers::flow::judge::{Judged, Setting, Standing, judge};
+use millrace_consumers::flow::work::Work;
 use millrace_domain::event::Event;
 use millrace_domain::ids::Offset;
 use millrace_wire::schemas::SchemaTable;

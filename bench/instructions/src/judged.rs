@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use millrace_consumers::flow::books::{ByPayment, Entry};
 use millrace_consumers::flow::decode::{Decoded, Record};
-use millrace_consumers::flow::judge::{Judged, Setting, Standing, Work, stands};
+use millrace_consumers::flow::judge::{Judged, Setting, Standing, stands};
 use millrace_consumers::flow::refused::Refused;
+use millrace_consumers::flow::work::Work;
 use millrace_domain::content::ContentHash;
 use millrace_domain::ids::{EventId, Offset, PaymentId};
 use millrace_domain::window::AcceptedWindow;

@@ -11,3 +11,4 @@ pub mod novelty;
 pub mod quiet;
 pub mod refused;
 pub mod streak;
+pub mod work;

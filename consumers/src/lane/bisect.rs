@@ -13,8 +13,8 @@ use millrace_store::error::{Remedy, StoreError};
 use millrace_store::write;
 
 use super::{LOOK_UPS_MAX, Lane, LaneEnd};
-use crate::flow::judge::Work;
 use crate::flow::refused::{Refused, Search};
+use crate::flow::work::Work;
 use crate::session::pause;
 
 /// How long to wait before all of it again, where the trials told nothing.

@@ -7,8 +7,8 @@ use millrace_domain::ids::{Micros, PaymentId};
 use millrace_store::load;
 
 use super::{Lane, LaneEnd, micros, now};
-use crate::flow::judge::Work;
 use crate::flow::refused::Refused;
+use crate::flow::work::Work;
 
 /// How often a lane looks whether what waits in it was moved with its user to another lane.
 const MOVED_INTERVAL: Duration = Duration::from_secs(60);
