@@ -32,7 +32,7 @@ pub async fn open(
     limit: i64,
 ) -> Result<Vec<WholeDeadLetter>, StoreError> {
     let query = sqlx::query_as(include_str!("../queries/select_dead_letters.sql"));
-    Ok(query.bind(ids).bind(reason).bind(limit).fetch_all(connection).await?)
+    Ok(query.bind(ids).bind(reason).bind(limit).bind(false).fetch_all(connection).await?)
 }
 
 /// Keeps what a person did with these, if they are open still; gives those that were.

@@ -225,6 +225,6 @@ pub async fn dead_letters(
 
 /// One dead letter, whole.
 pub async fn dead_letter(connection: &mut PgConnection, id: i64) -> Result<Option<WholeDeadLetter>, StoreError> {
-    let query = sqlx::query_as(include_str!("../queries/report_dead_letter.sql"));
-    Ok(query.bind(id).fetch_optional(connection).await?)
+    let query = sqlx::query_as(include_str!("../queries/select_dead_letters.sql"));
+    Ok(query.bind([id]).bind(None::<&str>).bind(1_i64).bind(true).fetch_optional(connection).await?)
 }

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use crate::audit;
 use crate::compare::{self, Judged};
 use crate::kafka::{Place, Raw, Topic};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, by_reason};
 use crate::stack::{Stack, target_directory};
 use crate::wait::until;
 use crate::worker::{self, Worker};
@@ -122,6 +122,27 @@ impl Pipeline {
             let positions = self.ledger.positions().await.map_err(|error| error.to_string())?;
             let sum: i64 = positions.values().map(|(_, proven)| proven).sum();
             if sum >= records { Ok(()) } else { Err(format!("{sum} are; {}", self.tails())) }
+        })
+        .await
+    }
+
+    /// Waits until nothing is parked.
+    pub async fn nothing_parked(&self, deadline: Duration) {
+        until("nothing is parked any more", deadline, async || {
+            let parked = self.ledger.parked().await;
+            if parked.is_empty() { Ok(()) } else { Err(format!("{:?}\n{}", by_reason(&parked), self.tails())) }
+        })
+        .await
+    }
+
+    /// Runs the program with these arguments until it ends with this code and says these words: a broker that another test
+    /// has killed comes back.
+    pub async fn says(&self, arguments: &[&str], code: i32, words: &str, deadline: Duration) {
+        until(&format!("{arguments:?} ends with {code} and says {words:?}"), deadline, async || {
+            let mut command = self.run(arguments);
+            let status = command.ended(deadline).await;
+            let is_said = status.code() == Some(code) && command.said().contains(words);
+            if is_said { Ok(()) } else { Err(format!("{status}: {}", command.said())) }
         })
         .await
     }

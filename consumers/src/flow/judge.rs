@@ -75,16 +75,11 @@ pub fn judge(
     setting: &Setting<'_>,
     work: Work<'_>,
     from: Offset,
-    mut entries: ByPayment<Entry>,
+    entries: ByPayment<Entry>,
     standing: &Standing,
 ) -> Judged {
-    let refusals = setting.refused.refusals();
-    if let Some(refusals) = &refusals {
-        entries.values_mut().for_each(|entry| entry.book.refuse(refusals.clone()));
-    }
     let records = if let Work::Records(records) = work { records.len() } else { 0 };
     let mut desk = Desk::new(setting, standing, entries, records);
-    desk.refusals = refusals;
     let mut to = from;
     match work {
         Work::Records(records) => {
@@ -126,11 +121,20 @@ struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     /// With room for what becomes of so many records: nearly all of them apply.
-    fn new(setting: &'a Setting<'a>, standing: &'a Standing, entries: ByPayment<Entry>, records: usize) -> Desk<'a> {
+    fn new(
+        setting: &'a Setting<'a>,
+        standing: &'a Standing,
+        mut entries: ByPayment<Entry>,
+        records: usize,
+    ) -> Desk<'a> {
+        let refusals = setting.refused.refusals();
+        if let Some(refusals) = &refusals {
+            entries.values_mut().for_each(|entry| entry.book.refuse(refusals.clone()));
+        }
         Desk {
             setting,
             standing,
-            refusals: None,
+            refusals,
             entries,
             changed: ByEvent::with_capacity_and_hasher(records, Default::default()),
             counts: Counts::default(),

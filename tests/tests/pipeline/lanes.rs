@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use millrace_tests::Pipeline;
 use millrace_tests::events::{charge, event, next, record_in, with};
 use millrace_tests::ledger::by_reason;
-use millrace_tests::{Pipeline, until};
 use serde_json::Value;
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
@@ -92,11 +92,7 @@ async fn an_event_id_that_one_lane_parks_while_another_applies_it_ends_as_a_conf
         worker.ended(DRAIN_WITHIN).await;
     }
     let mut last = pipeline.worker().with(&["--parking-limit", "1s"]).start();
-    until("nothing is parked any more", DRAIN_WITHIN, async || {
-        let parked = pipeline.ledger.parked().await;
-        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}; {}", by_reason(&parked), last.tail())) }
-    })
-    .await;
+    pipeline.nothing_parked(DRAIN_WITHIN).await;
     last.assert_running();
     let applied = pipeline.ledger.applied().await.len();
     let letters = pipeline.ledger.dead_letters().await;
@@ -159,11 +155,7 @@ async fn what_a_stranger_parked_changes_nothing_of_the_payment_when_it_is_judged
     worker.ended(DRAIN_WITHIN).await;
     assert_eq!(pipeline.ledger.parked().await.len(), 3);
     let _second = pipeline.worker().with(&["--parking-limit", "1s"]).start();
-    until("nothing is parked any more", DRAIN_WITHIN, async || {
-        let parked = pipeline.ledger.parked().await;
-        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
-    })
-    .await;
+    pipeline.nothing_parked(DRAIN_WITHIN).await;
     assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("owner_mismatch", 3)].into());
     let rows = pipeline.ledger.texts("SELECT format('%s %s', partition, last_sequence) FROM millrace.payments").await;
     assert_eq!(rows.expect("the ledger answers"), ["1 1", "1 1"]);

@@ -23,11 +23,7 @@ async fn what_waits_too_long_is_rejected_without_a_record_and_its_followers_are_
     pipeline.publish(records.map(|(partition, event)| record_in(partition, event))).await;
     let mut worker = pipeline.worker().with(&["--parking-limit", "2s"]).start();
     pipeline.drained(SOON).await;
-    until("nothing is parked any more", SOON, async || {
-        let parked = pipeline.ledger.parked().await;
-        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
-    })
-    .await;
+    pipeline.nothing_parked(SOON).await;
     worker.assert_running();
     let letters = pipeline.ledger.dead_letters().await;
     assert_eq!(by_reason(&letters), [("missing_predecessor", 3), ("unknown_type", 1)].into());
@@ -60,11 +56,7 @@ async fn what_waits_in_one_lane_is_applied_when_another_lane_has_applied_what_it
     pipeline.drained(SOON).await;
     assert_eq!(pipeline.ledger.parked().await.len(), 2);
     pipeline.publish([record_in(1, &next(&early, "payment.authorized", 100))]).await;
-    until("nothing is parked any more", SOON, async || {
-        let parked = pipeline.ledger.parked().await;
-        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
-    })
-    .await;
+    pipeline.nothing_parked(SOON).await;
     worker.assert_running();
     let counts = pipeline.ledger.counts().await;
     assert_eq!((counts["drained_applied"], counts["drained_rejected"]), (1, 1), "{counts:?}");
@@ -89,11 +81,7 @@ async fn what_waits_in_one_lane_for_a_number_that_another_lane_used_up_is_applie
     assert_eq!(pipeline.ledger.parked().await.len(), 2);
     // Nothing is rejected before it was looked at once more.
     let _second = pipeline.worker().with(&["--parking-limit", "1s"]).start();
-    until("nothing is parked any more", SOON, async || {
-        let parked = pipeline.ledger.parked().await;
-        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}", by_reason(&parked))) }
-    })
-    .await;
+    pipeline.nothing_parked(SOON).await;
     assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [("unknown_type", 1)].into());
     assert_eq!(pipeline.ledger.number("SELECT authorized FROM millrace.payments").await, 100);
     pipeline.finish().await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use millrace_tests::Pipeline;
 use millrace_tests::events::{charge, event, next, record, record_in, with};
 use millrace_tests::kafka::{Place, Raw};
 use millrace_tests::ledger::by_reason;
-use millrace_tests::{Pipeline, until};
 use serde_json::{Value, json};
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
@@ -189,11 +189,7 @@ async fn what_the_database_refuses_beyond_the_parking_limit_costs_no_bystander_a
     first.ended(DRAIN_WITHIN).await;
     assert_eq!(pipeline.ledger.parked().await.len(), events.len());
     let mut second = pipeline.worker().with(&["--parking-limit", "1s"]).start();
-    until("nothing is parked any more", DRAIN_WITHIN, async || {
-        let parked = pipeline.ledger.parked().await;
-        if parked.is_empty() { Ok(()) } else { Err(format!("{:?}; {}", by_reason(&parked), second.tail())) }
-    })
-    .await;
+    pipeline.nothing_parked(DRAIN_WITHIN).await;
     second.assert_running();
     assert_eq!(fates(&pipeline, &expired).await, [MISSING, "applied", REFUSED, REFUSED]);
     assert_eq!(fates(&pipeline, &mixed).await, [MISSING, "applied", "applied", EXCEEDS]);
@@ -216,11 +212,8 @@ async fn a_dead_letter_is_redriven_once_its_cause_is_mended_and_another_is_disca
     pipeline.drained(DRAIN_WITHIN).await;
     pipeline.publish([record_in(0, &numbered(next(&first, "payment.adjusted", 200), 3))]).await;
     pipeline.drained(DRAIN_WITHIN).await;
-    let says = async |arguments: &[&str], code: i32, words: &str| {
-        let mut command = pipeline.run(&[["dead-letters"].as_slice(), arguments].concat());
-        let status = command.ended(DRAIN_WITHIN).await;
-        assert!(command.said().contains(words), "{arguments:?} said {}", command.said());
-        assert_eq!(status.code(), Some(code), "{arguments:?} said {}", command.said());
+    let says = async |arguments: &[&str], code, words: &str| {
+        pipeline.says(&[["dead-letters"].as_slice(), arguments].concat(), code, words, DRAIN_WITHIN).await;
     };
     // Nothing is done where one of them cannot be.
     says(&["redrive", "1", "9", "--by", "me"], 1, "there is no dead letter 9: nothing was done").await;
