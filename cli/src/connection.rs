@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
+use millrace_consumers::topic_id::{self, TopicIdError};
 use millrace_store::connect::Database;
 use millrace_store::error::StoreError;
 use millrace_topics::TopicName;
@@ -40,6 +41,38 @@ impl Connection {
     /// The ledger's database; `application` is what Postgres shows of us.
     pub fn database(&self, application: &str) -> anyhow::Result<Database> {
         Database::at(&self.database_url, application).context("--database-url")
+    }
+
+    /// The topic.
+    pub fn topic_name(&self) -> anyhow::Result<TopicName> {
+        TopicName::new(&*self.topic).map_err(|error| anyhow::anyhow!("--topic {:?} {error}", self.topic))
+    }
+
+    /// Kafka's id of the topic, if it is the one that these lanes of a ledger were written from (see [`topics_apart`]).
+    pub async fn same_topic<'a>(
+        &self,
+        lanes: impl IntoIterator<Item = (&'a str, &'a str)>,
+        topic: &TopicName,
+    ) -> anyhow::Result<String> {
+        let id = match topic_id::of(&self.brokers, topic.as_str()).await {
+            Err(error @ TopicIdError::Unavailable { .. }) => {
+                let hint = format!("Kafka at {} does not answer: is it up, and is --brokers right?", self.brokers);
+                return Err(anyhow::Error::new(error).context(hint));
+            }
+            told => told?,
+        };
+        match topics_apart(lanes, topic, std::slice::from_ref(&id)) {
+            Some(apart) => Err(apart.into()),
+            None => Ok(id),
+        }
+    }
+}
+
+/// Text that somebody will read: not only blanks. An argument's parser.
+pub fn words(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say something: it is kept for whoever reads it later".into()),
+        words => Ok(words.into()),
     }
 }
 

@@ -17,7 +17,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
 use crate::fetchers;
-use crate::flow::backpressure::{Flow, Marks};
+use crate::flow::backpressure::{Flow, Level, Marks, Pace};
 use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, listed, mirror};
 use crate::lane::{Command, LaneEnd};
 use crate::metrics as names;
@@ -32,8 +32,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 /// How often the thread looks after its lanes while records flow.
 const ROUND_INTERVAL: Duration = Duration::from_millis(10);
-/// How many records are read before it looks at the clock again.
+/// How many records are read before it looks at the clock and at the buffers again.
 const RECORDS_AT_ONCE_MAX: usize = 32;
+/// How long it waits for lanes that have enough before it looks again.
+const WAIT_STEP: Duration = Duration::from_millis(2);
 /// How often committed offsets are mirrored to Kafka, for lag tools.
 const MIRROR_INTERVAL: Duration = Duration::from_secs(1);
 /// A worker without a partition for this long says that it is a standby.
@@ -70,6 +72,9 @@ pub(crate) struct Reader {
     alone_since: Option<Instant>,
     /// Whether lanes may have taken records that were not handed over.
     undelivered: bool,
+    /// What all lanes have waiting, and whether to read on.
+    level: Level,
+    pace: Pace,
 }
 
 impl Reader {
@@ -78,6 +83,7 @@ impl Reader {
         inbox: commands::Receiver<Command>,
         stop: CancellationToken,
     ) -> Reader {
+        let level = Level::of(consumer.context().config.bounds.buffer_bytes_max);
         Reader {
             consumer,
             inbox,
@@ -85,6 +91,8 @@ impl Reader {
             mirrored_at: Instant::now(),
             alone_since: Some(Instant::now()),
             undelivered: false,
+            level,
+            pace: Pace::Read,
         }
     }
 
@@ -94,14 +102,26 @@ impl Reader {
         self.consumer.subscribe(&[&topic])?;
         let mut round_at = Instant::now();
         while !self.stop.is_cancelled() {
-            if round_at <= Instant::now() {
+            let now = Instant::now();
+            if round_at <= now {
                 self.round()?;
-                round_at = Instant::now() + ROUND_INTERVAL;
+                round_at = now + ROUND_INTERVAL;
             }
-            self.read_some()?;
+            self.pace = self.level.judge(self.buffered_bytes(), now);
+            match self.pace {
+                Pace::Read | Pace::ReadByShares => self.read_some()?,
+                Pace::Wait => {
+                    self.hand_over();
+                    std::thread::sleep(WAIT_STEP);
+                }
+            }
         }
         self.leave();
         Ok(())
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.group().lanes().running.values().map(|lane| lane.buffer.buffered_bytes()).sum()
     }
 
     /// Reads until there is nothing more to read for now, but not too much at once.
@@ -227,7 +247,7 @@ impl Reader {
         let topic = &self.group().config.topic;
         Err(ReaderError::AllHalted(format!(
             "topic {topic:?} was deleted and made again (its id is now {found}). Nothing is skipped: restore the topic, or \
-             start a new ledger in another database"
+             start a new ledger in another database, with a --group of its own"
         )))
     }
 
@@ -250,7 +270,7 @@ impl Reader {
         let group = self.group();
         let mut lanes = group.lanes();
         let share = group.config.bounds.buffer_bytes_max / lanes.running.len().max(1);
-        let marks = Marks::of(share.max(LANE_BUFFER_BYTES_MIN));
+        let marks = Marks::of(share.max(LANE_BUFFER_BYTES_MIN), self.pace);
         let rebalanced = lanes.wake_at.pop_if(|at| *at <= Instant::now()).is_some();
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         let mut wake = Vec::new();

@@ -230,6 +230,13 @@ pub struct FormError {
 }
 
 impl Draft<'_> {
+    /// The ids of the event and of its payment, where both are UUIDs, whatever else is wrong.
+    pub fn names(&self) -> Option<(EventId, PaymentId)> {
+        let event_id = uuid("event_id", &self.event_id).ok()?;
+        let payment_id = uuid("payment_id", &self.payment_id).ok()?;
+        Some((EventId(event_id), PaymentId(payment_id)))
+    }
+
     /// The event, if every rule of form holds; else the first that does not, in the order of the fields.
     pub fn check(self) -> Result<Event, FormError> {
         let event = Event {
@@ -263,6 +270,11 @@ impl Draft<'_> {
 }
 
 impl Event {
+    /// What it is found by: its id and its payment's.
+    pub fn names(&self) -> (EventId, PaymentId) {
+        (self.event_id, self.payment_id)
+    }
+
     /// The rules that only a type of v1 adds: its amount, its merchant, its operation.
     pub fn check_kind(&self, kind: Kind) -> Result<(), FormError> {
         let name = kind.as_str();

@@ -116,6 +116,30 @@ impl Cause {
     }
 }
 
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::TimedOut { after } => {
+                write!(f, "no acknowledgement within {after:?}, so it is unknown whether it arrived")
+            }
+            Cause::Broker { reason } => write!(f, "the brokers did not take it: {reason}"),
+            Cause::TooLarge { bytes } => {
+                write!(f, "its {bytes} bytes are more than the producer or the topic (max.message.bytes) allows")
+            }
+            Cause::TopicUnknown => f.write_str("the topic does not exist (any more): run `millrace topics apply`"),
+            Cause::NotAuthorised { reason } => {
+                write!(f, "this client may not write there ({reason}): grant it WRITE on the topic")
+            }
+            Cause::Refused { reason } => write!(f, "the brokers refuse it for good: {reason}"),
+            Cause::Closed => f.write_str("the producer is closed"),
+            Cause::GivenUp => {
+                f.write_str("the producer ended before an acknowledgement, so it is unknown whether it arrived")
+            }
+            Cause::Dead { reason } => write!(f, "the producer met a fatal error and is dead: {reason}"),
+        }
+    }
+}
+
 /// A record that was not accepted: which one, why, and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub struct PublishError {
@@ -145,25 +169,7 @@ impl fmt::Display for PublishError {
             Some(id) => write!(f, "event {id}, topic {}: ", self.topic)?,
             None => write!(f, "raw record, topic {}: ", self.topic)?,
         }
-        match &self.cause {
-            Cause::TimedOut { after } => {
-                write!(f, "no acknowledgement within {after:?}, so it is unknown whether it arrived")?
-            }
-            Cause::Broker { reason } => write!(f, "the brokers did not take it: {reason}")?,
-            Cause::TooLarge { bytes } => {
-                write!(f, "its {bytes} bytes are more than the producer or the topic (max.message.bytes) allows")?
-            }
-            Cause::TopicUnknown => f.write_str("the topic does not exist (any more): run `millrace topics apply`")?,
-            Cause::NotAuthorised { reason } => {
-                write!(f, "this client may not write there ({reason}): grant it WRITE on the topic")?
-            }
-            Cause::Refused { reason } => write!(f, "the brokers refuse it for good: {reason}")?,
-            Cause::Closed => f.write_str("the producer is closed")?,
-            Cause::GivenUp => {
-                f.write_str("the producer ended before an acknowledgement, so it is unknown whether it arrived")?
-            }
-            Cause::Dead { reason } => write!(f, "the producer met a fatal error and is dead: {reason}")?,
-        }
+        write!(f, "{}", self.cause)?;
         f.write_str(match self.retry() {
             Retry::SameEventId => "; publish it again under the same event id",
             Retry::NewProducer => "; publish it again under the same event id, with a new producer",

@@ -139,6 +139,16 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
     if is_current(connection).await? {
         return Ok(());
     }
+    // In one statement: who makes the schema at the same moment keeps its migrations before anything else.
+    let strangers: bool =
+        sqlx::query_scalar(include_str!("../queries/has_strangers.sql")).fetch_one(&mut *connection).await?;
+    if strangers {
+        return Err(StoreError::Migrate(
+            "the schema millrace of this database was not made by Millrace, and holds something: give the ledger a \
+             database of its own"
+                .into(),
+        ));
+    }
     let mut migrator =
         sqlx::migrate::Migrator { migrations: MIGRATIONS.migrations.clone(), ..sqlx::migrate::Migrator::DEFAULT };
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);

@@ -66,7 +66,7 @@ pub enum StoreError {
     /// The topic was deleted and made again since its offsets were stored.
     #[error(
         "topic {topic:?} was deleted and made again: its id is {found}, the ledger was written from {stored}. Nothing is skipped: \
-         restore the topic, or start a new ledger in another database"
+         restore the topic, or start a new ledger in another database, with a --group of its own"
     )]
     OtherTopicId {
         /// The topic's name.

@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Executor, FromRow};
 
 use crate::error::StoreError;
+use crate::gaps::{self, AcceptedGap};
 
 pub use crate::report_payment::{
     DeadLetterFilter, DeadLetterReport, EventReport, OperationReport, OwnerOfEvent, ParkedReport, PaymentReport,
@@ -29,6 +30,8 @@ pub struct Status {
     pub payments: Vec<PaymentCount>,
     /// Balances by class of account and currency.
     pub money: Vec<Money>,
+    /// What lanes stepped over because a person said so.
+    pub accepted_gaps: Vec<AcceptedGap>,
 }
 
 /// A lane.
@@ -137,15 +140,21 @@ pub async fn has_schema(connection: &mut PgConnection) -> Result<bool, StoreErro
 pub async fn status(connection: &mut PgConnection) -> Result<Status, StoreError> {
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let status = Status {
-        lanes: sqlx::query_as(include_str!("../queries/report_lanes.sql")).fetch_all(&mut *connection).await?,
+        lanes: lanes(&mut *connection).await?,
         flow: sqlx::query_as(include_str!("../queries/report_flow.sql")).fetch_one(&mut *connection).await?,
         parked: sqlx::query_as(include_str!("../queries/report_parked.sql")).fetch_all(&mut *connection).await?,
         rejected: sqlx::query_as(include_str!("../queries/report_rejected.sql")).fetch_all(&mut *connection).await?,
         payments: sqlx::query_as(include_str!("../queries/report_payments.sql")).fetch_all(&mut *connection).await?,
         money: money(connection).await?,
+        accepted_gaps: gaps::accepted(connection).await?,
     };
     connection.execute("COMMIT").await?;
     Ok(status)
+}
+
+/// The lanes, by topic and partition.
+pub async fn lanes(connection: &mut PgConnection) -> Result<Vec<LaneReport>, StoreError> {
+    Ok(sqlx::query_as(include_str!("../queries/report_lanes.sql")).fetch_all(connection).await?)
 }
 
 async fn money(connection: &mut PgConnection) -> Result<Vec<Money>, StoreError> {

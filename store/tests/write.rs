@@ -322,6 +322,19 @@ async fn months_are_made_once_however_many_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schema_of_that_name_which_others_made_is_left_as_it_is() {
+    let test = TestDatabase::empty().await;
+    let mut connection = test.connect().await;
+    for statement in ["CREATE SCHEMA millrace", "CREATE TABLE millrace.payments (id integer)"] {
+        common::run(&mut connection, statement).await;
+    }
+    let refused = connect::migrate(&mut connection).await.expect_err("another's schema").to_string();
+    assert!(refused.contains("was not made by Millrace"), "{refused}");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'millrace'";
+    assert_eq!(number(&mut connection, tables).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_schema_is_made_once_however_many_ask() {
     let test = TestDatabase::empty().await;
     // On threads: sqlx's migrations are not for spawning.

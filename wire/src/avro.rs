@@ -78,13 +78,23 @@ impl<'a> From<AvroEvent<'a>> for Draft<'a> {
 
 /// The event in a framed value, if it can be decoded and every rule of form holds.
 pub fn decode(value: &[u8], schemas: &SchemaTable) -> Result<Event, Refusal> {
+    draft(value, schemas)?.check().map_err(|e| {
+        let refusal = Refusal::malformed(e.to_string());
+        // Checking took the draft apart; few are refused, and they are read once more.
+        match draft(value, schemas).ok().and_then(|draft| draft.names()) {
+            Some(names) => refusal.naming(names),
+            None => refusal,
+        }
+    })
+}
+
+fn draft<'a>(value: &'a [u8], schemas: &SchemaTable) -> Result<Draft<'a>, Refusal> {
     let (id, body) = unframe(value)?;
     let own = if id == WRITER_ID { body::read(body) } else { None };
-    let draft = match own {
-        Some(draft) => draft,
-        None => read(id, body, schemas)?,
-    };
-    draft.check().map_err(|e| Refusal::malformed(e.to_string()))
+    match own {
+        Some(draft) => Ok(draft),
+        None => read(id, body, schemas),
+    }
 }
 
 /// Reads a body with any schema of the table.

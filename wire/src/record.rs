@@ -3,6 +3,7 @@
 //! The order is that of the design: body, rules of form, headers, key. Dead letters are left to `store`.
 
 use millrace_domain::event::Event;
+use millrace_domain::ids::{EventId, PaymentId};
 use millrace_domain::reason::Rejection;
 
 use crate::avro;
@@ -17,15 +18,21 @@ pub struct Refusal {
     pub reason: Rejection,
     /// What was found and what is wanted, for a person.
     pub detail: String,
+    /// The event id and the payment that the body names, where it could be read: to find the record by, not to trust.
+    pub names: Option<(EventId, PaymentId)>,
 }
 
 impl Refusal {
     pub(crate) fn new(reason: Rejection, detail: String) -> Refusal {
-        Refusal { reason, detail }
+        Refusal { reason, detail, names: None }
     }
 
     pub(crate) fn malformed(detail: String) -> Refusal {
         Refusal::new(Rejection::Malformed, detail)
+    }
+
+    pub(crate) fn naming(self, names: (EventId, PaymentId)) -> Refusal {
+        Refusal { names: Some(names), ..self }
     }
 }
 
@@ -39,13 +46,13 @@ pub fn decode<'a, N: AsRef<[u8]>>(
     let value =
         value.ok_or_else(|| Refusal::malformed("the record has no value: the topic takes no tombstones".into()))?;
     let event = avro::decode(value, schemas)?;
-    headers::check(&event, headers)?;
+    let names = |refusal: Refusal| refusal.naming(event.names());
+    headers::check(&event, headers).map_err(names)?;
     if key != Some(event.user_id.as_str().as_bytes()) {
         let found = key.map_or("missing".into(), |k| shown(&String::from_utf8_lossy(k)));
-        return Err(Refusal::new(
-            Rejection::WrongKey,
-            format!("the Kafka key is {found}, it must be the user id {:?}", event.user_id.as_str()),
-        ));
+        let wanted = event.user_id.as_str();
+        let detail = format!("the Kafka key is {found}, it must be the user id {wanted:?}");
+        return Err(names(Refusal::new(Rejection::WrongKey, detail)));
     }
     Ok(event)
 }

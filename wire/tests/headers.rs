@@ -5,9 +5,9 @@ mod common;
 use common::{any_event, example, example_bytes};
 use millrace_domain::event::Event;
 use millrace_domain::reason::Rejection;
-use millrace_wire::headers;
 use millrace_wire::record::{self, Refusal};
 use millrace_wire::schemas::SchemaTable;
+use millrace_wire::{avro, headers};
 use proptest::prelude::*;
 
 /// What becomes of the full example with these headers and this key.
@@ -135,6 +135,20 @@ fn the_key_is_the_user_id_byte_for_byte() {
         assert_eq!((refusal.reason, refusal.detail), (Rejection::WrongKey, detail));
     }
     assert_eq!(decode(Some(&[0xff]), &[]).expect_err("not UTF-8").reason, Rejection::WrongKey);
+}
+
+#[test]
+fn what_is_refused_is_found_by_the_ids_that_its_body_names() {
+    let event = decode(Some(b"u-82913"), &[]).expect("the example");
+    let another_key = decode(None, &[]).expect_err("no key");
+    let another_type = with_header("ce_type", "payment.voided").expect_err("a header that contradicts the body");
+    let malformed = avro::decode(&avro::encode(&Event { amount_minor: -1, ..event.clone() }), SchemaTable::built_in())
+        .expect_err("a negative amount");
+    for refusal in [another_key, another_type, malformed] {
+        assert_eq!(refusal.names, Some(event.names()), "{refusal}");
+    }
+    let cut = avro::decode(&example_bytes("full")[..40], SchemaTable::built_in()).expect_err("cut");
+    assert_eq!(cut.names, None);
 }
 
 #[test]

@@ -5,13 +5,11 @@ use std::process::ExitCode;
 use anyhow::{bail, ensure};
 use clap::Args;
 use millrace_consumers::hole::{self, Held};
-use millrace_consumers::topic_id;
 use millrace_domain::ids::{Offset, Partition};
 use millrace_store::gaps::{self, AcceptedGap, Gap};
 use millrace_store::report;
-use millrace_topics::TopicName;
 
-use crate::connection::{Connection, topics_apart};
+use crate::connection::{Connection, words};
 use crate::output::Format;
 use crate::show::{grouped, moment, on_one_line, print, print_json};
 
@@ -43,10 +41,10 @@ pub struct AcceptGapArgs {
     #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(1..))]
     to: i64,
     /// Why Kafka lost them and what was done about it, for whoever audits the ledger.
-    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", value_parser = words)]
     reason: String,
     /// Who accepts it: your user name, where the environment has it.
-    #[arg(long, value_name = "NAME", env = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", env = "USER", value_parser = words)]
     by: String,
 }
 
@@ -55,8 +53,7 @@ pub async fn run(args: AcceptGapArgs, connection: &Connection, output: Format) -
     let AcceptGapArgs { partition, from, to, reason, by } = args;
     ensure!(from < to, "--from {from} --to {to}: no offset lies between them");
     let database = connection.database("millrace accept-gap")?;
-    let topic = TopicName::new(&*connection.topic)
-        .map_err(|error| anyhow::anyhow!("--topic {:?} {error}", connection.topic))?;
+    let topic = connection.topic_name()?;
     let mut session = database.connect().await?;
     ensure!(
         report::has_schema(&mut session).await?,
@@ -69,12 +66,7 @@ pub async fn run(args: AcceptGapArgs, connection: &Connection, output: Format) -
             "partition {partition} of topic {topic} was never claimed: there is no lane to move. See `millrace status`"
         );
     };
-    let topic_id = topic_id::of(&connection.brokers, topic.as_str()).await?;
-    if let Some(apart) =
-        topics_apart([(topic.as_str(), lane.topic_id.as_str())], &topic, std::slice::from_ref(&topic_id))
-    {
-        bail!("{apart}");
-    }
+    let topic_id = connection.same_topic([(topic.as_str(), lane.topic_id.as_str())], &topic).await?;
     let found = hole::held(&connection.brokers, topic.as_str(), partition, Offset(lane.next_offset)).await?;
     refuse_other(partition, (from, to), lane.next_offset, &found)?;
     let gap = Gap {

@@ -9,7 +9,7 @@ use millrace_domain::reason::Rejection;
 use millrace_store::report::{self, DeadLetterFilter, DeadLetterReport, WholeDeadLetter};
 use serde::Serialize;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, words};
 use crate::output::Format;
 use crate::record::{Bytes, Decoded, hex, hex_dump};
 use crate::show::Side::{Left, Right};
@@ -57,22 +57,24 @@ enum DeadLettersCommand {
     /// rejected again becomes a new dead letter. If this is ended in the middle, run it again: what applied
     /// meanwhile is then a duplicate.
     ///
-    /// Exit codes: 0 all are published again, 1 some stay open (each is named), or an error.
-    #[command(after_help = "With -o json: {handling, dead_letter_ids: [..], left: [{dead_letter_id, problem}]}.")]
+    /// Exit codes: 0 all are published again, 1 some stay open (each is named), or an error; 130 and 143: a signal ended it
+    /// behind what was under way, and the others stay open.
+    #[command(after_help = "With -o json: {handling, dead_letter_ids: [..], left: [{dead_letter_id, problem}], \
+        not_tried}.")]
     Redrive {
         #[command(flatten)]
         which: handle::Which,
         /// What was mended, for whoever looks at them later.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = words)]
         note: Option<String>,
     },
     /// Give records up: they are kept, and no longer counted as open.
-    #[command(after_help = "With -o json: {handling, dead_letter_ids: [..], left: []}.")]
+    #[command(after_help = "With -o json: {handling, dead_letter_ids: [..], left: [], not_tried: 0}.")]
     Discard {
         #[command(flatten)]
         which: handle::Which,
         /// Why, for whoever looks at them later.
-        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(long, value_name = "TEXT", value_parser = words)]
         note: String,
     },
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::Args;
 use millrace_consumers::topic_id;
 use millrace_store::connect::Database;
+use millrace_store::gaps::AcceptedGap;
 use millrace_store::report::{self, Flow, LaneReport, Money, ParkedCount, PaymentCount, RejectedCount};
 use millrace_topics::{Cluster, Durability, ObservedTopic, TopicName, Watermarks};
 use serde::Serialize;
@@ -41,6 +42,7 @@ With -o json, one document (with --watch one a line):
   dispositions      {records, applied, duplicate, parked, rejected, drained_applied, drained_duplicate,
                     drained_rejected, ..}: the first four add up to records
   parked, rejected  [{reason, count, ..}]: what waits now; dead letters, and how many of them are open
+  accepted_gaps     [{partition, from_offset, to_offset, reason, accepted_by, accepted_at}]: `millrace accept-gap`
   payments          [{status, count}]
   money             [{account, currency, accounts, amount_minor, amount}]; debits minus credits, amount in major units
   currency_sums     [{currency, amount_minor}], each 0 where the books balance
@@ -62,6 +64,7 @@ struct Look {
     dispositions: Option<Flow>,
     parked: Vec<ParkedCount>,
     rejected: Vec<RejectedCount>,
+    accepted_gaps: Vec<AcceptedGap>,
     payments: Vec<PaymentCount>,
     money: Vec<Account>,
     currency_sums: Vec<CurrencySum>,
@@ -128,8 +131,7 @@ struct CurrencySum {
 /// Runs the command.
 pub async fn run(args: StatusArgs, connection: &Connection, output: Format) -> anyhow::Result<ExitCode> {
     let database = connection.database("millrace status")?;
-    let topic = TopicName::new(&*connection.topic)
-        .map_err(|error| anyhow::anyhow!("--topic {:?} {error}", connection.topic))?;
+    let topic = connection.topic_name()?;
     let cluster = Cluster::connect(&connection.brokers)?;
     let Some(seconds) = args.watch else {
         let look = look(&database, &cluster, connection, &topic).await;
@@ -197,11 +199,12 @@ async fn look(database: &Database, cluster: &Cluster, connection: &Connection, t
     let mut stored = Vec::new();
     match ledger {
         Ok(Some(status)) => {
-            let report::Status { lanes, flow, parked, rejected, payments, money } = status;
+            let report::Status { lanes, flow, parked, rejected, payments, money, accepted_gaps } = status;
             stored = lanes;
             look.take(flow, money);
             look.parked = parked;
             look.rejected = rejected;
+            look.accepted_gaps = accepted_gaps;
             look.payments = payments;
         }
         Ok(None) => look.next.push(format!(
@@ -312,11 +315,15 @@ async fn look_at_ledger(database: &Database) -> Result<Option<report::Status>, S
 fn disagreement(lane: &Lane) -> Option<String> {
     let (partition, next) = (lane.partition, lane.next_offset?);
     let (low, high) = (lane.low_watermark?, lane.high_watermark?);
-    (next < low || next > high).then(|| {
-        format!(
-            "partition {partition}: the ledger stands at offset {next}, Kafka has {low} to {high}. Run `millrace verify`"
-        )
-    })
+    let what = match next {
+        _ if next < low => "records were lost before a worker read them, and the lane halts there",
+        _ if next > high => "what was applied is gone there",
+        _ => return None,
+    };
+    Some(format!(
+        "partition {partition}: the ledger stands at offset {next}, Kafka has {low} to {high}: {what}. Run `millrace verify`, \
+         which says what to do"
+    ))
 }
 
 /// Each partition that the ledger or Kafka knows.

@@ -11,10 +11,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use millrace_topics::cluster::ApplyError;
 use millrace_topics::{Cluster, Plan, PlanOptions, Problem, Spec, SpecErrors, TopicName};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::output::Format;
+use crate::show::{print, print_json};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -243,14 +243,6 @@ fn read(args: &FileArgs, output: Format) -> anyhow::Result<Result<Spec, Verdict>
     Ok(Err(Verdict::Refused))
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
-    io::stdout().write_all(text.as_bytes()).context("stdout: cannot be written")
-}
-
 fn complain(text: &str) -> anyhow::Result<()> {
     writeln!(io::stderr(), "{text}").context("stderr: cannot be written")
-}
-
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }

@@ -77,8 +77,7 @@ struct Offsets {
 /// Runs the command.
 pub async fn run(args: VerifyArgs, connection: &Connection, output: Format) -> anyhow::Result<ExitCode> {
     let database = connection.database("millrace verify")?;
-    let topic = TopicName::new(&*connection.topic)
-        .map_err(|error| anyhow::anyhow!("--topic {:?} {error}", connection.topic))?;
+    let topic = connection.topic_name()?;
     let cluster = Cluster::connect(&connection.brokers)?;
     let mut session = database.connect_reader().await?;
     anyhow::ensure!(
@@ -163,7 +162,8 @@ fn account(lanes: &[LaneExtent], before: &Seen, after: Seen) -> Offsets {
         if *low > next {
             lost.push(format!(
                 "partition {partition}: Kafka deleted offsets {next} to {} before a worker read them, {} records. Raise \
-                 retention.ms of the topic, and ask the publishers for these again",
+                 retention.ms of the topic, ask the publishers for these again, and then `millrace accept-gap --partition \
+                 {partition} --from {next} --to {low}` (docs/runbooks.md, 'A lane halted at a hole')",
                 low - 1,
                 grouped(low - next)
             ));

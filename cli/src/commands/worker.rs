@@ -18,7 +18,7 @@ use millrace_domain::window::AcceptedWindow;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, words};
 use crate::signals;
 
 /// Where the endpoints listen if nothing is said; taken by another worker, any free port will do.
@@ -44,7 +44,7 @@ pub struct WorkerArgs {
     #[arg(long, env = "MILLRACE_GROUP", value_name = "NAME", default_value = "ledger")]
     group: String,
     /// The worker's name, for people: it stands in logs, lanes and proof rows. Default: host and process id.
-    #[arg(long, env = "MILLRACE_WORKER", value_name = "NAME")]
+    #[arg(long, env = "MILLRACE_WORKER", value_name = "NAME", value_parser = words)]
     name: Option<String>,
     /// Where /livez, /readyz and /metrics listen. Default: 127.0.0.1:9464, or any free port if that is taken.
     #[arg(long, env = "MILLRACE_LISTEN", value_name = "HOST:PORT")]
@@ -189,6 +189,11 @@ fn config(args: WorkerArgs, connection: &Connection) -> anyhow::Result<WorkerCon
         args.watchdog.as_millis() >= 1_000,
         "--watchdog is {}: a lane that waits for Postgres' disk would end the worker; give it 1s or more",
         args.watchdog
+    );
+    anyhow::ensure!(
+        !args.parking_limit.is_zero(),
+        "--parking-limit is 0s: whatever comes a moment before the event that it needs would be rejected for good; the \
+         default is 72h"
     );
     let session_ms = args.session_timeout.as_millis();
     anyhow::ensure!(

@@ -1,8 +1,10 @@
 //! What a dead letter says beside its reason, for the person who reads it.
 
 use millrace_domain::event::Event;
+use millrace_domain::ids::{EventId, Micros};
 use millrace_domain::payment::{Operation, OperationKind, OperationStatus, Payment};
 use millrace_domain::reason::Rejection;
+use millrace_wire::json;
 
 /// The event, what its payment says against it, and the payment, in one line. `payment`: none if nobody has seen it.
 pub fn of(event: &Event, payment: Option<&Payment>, reason: Rejection) -> String {
@@ -30,6 +32,14 @@ pub fn of(event: &Event, payment: Option<&Payment>, reason: Rejection) -> String
             c.lost
         ),
     }
+}
+
+/// An id that is too old or ahead of its time, and what this worker accepts (`bounds`: milliseconds since 1970).
+pub fn outside(id: EventId, (earliest, latest): (i64, i64)) -> String {
+    let at = |ms: i64| json::rfc3339(Micros(ms.saturating_mul(1_000))).unwrap_or_else(|| format!("{ms} ms since 1970"));
+    let ms = id.unix_ms();
+    let side = if ms < earliest { "too old" } else { "ahead of its time" };
+    format!("the id is of {}, {side}: this worker accepted {} to {}", at(ms), at(earliest), at(latest))
 }
 
 /// What the payment holds where the event says otherwise, if the reason is such a contradiction.

@@ -154,7 +154,8 @@ impl<'a> Desk<'a> {
             Ok(content) => content,
             Err(refusal) => {
                 let detail = Some(refusal.detail.clone());
-                return self.dead_letter(decoded.position, &record.raw, None, refusal.reason, false, detail);
+                let names = refusal.names;
+                return self.dead_letter(decoded.position, &record.raw, names, refusal.reason, false, detail);
             }
         };
         match self.rule_2(content) {
@@ -162,7 +163,14 @@ impl<'a> Desk<'a> {
             Some(RuleTwo::Reject(reason, detail)) => {
                 // An id that stands is a duplicate or a conflict, however old it is.
                 self.must_be_sure(&content.event);
-                self.dead_letter(decoded.position, &record.raw, Some(&content.event), reason, false, Some(detail));
+                self.dead_letter(
+                    decoded.position,
+                    &record.raw,
+                    Some(content.event.names()),
+                    reason,
+                    false,
+                    Some(detail),
+                );
             }
             None => self.admit(record, decoded.position, content),
         }
@@ -184,7 +192,7 @@ impl<'a> Desk<'a> {
             None if self.setting.window.contains(id, self.setting.now) => None,
             None => Some(RuleTwo::Reject(
                 Rejection::OutsideWindow,
-                format!("the id's time, {} ms since 1970, is outside the accepted window of this worker", id.unix_ms()),
+                detail::outside(id, self.setting.window.bounds_ms(self.setting.now)),
             )),
         }
     }
@@ -194,7 +202,7 @@ impl<'a> Desk<'a> {
         let event = &content.event;
         if self.is_foreign(event) {
             let detail = Some("the payment belongs to a user of another partition".into());
-            self.dead_letter(position, &record.raw, Some(event), Rejection::OwnerMismatch, false, detail);
+            self.dead_letter(position, &record.raw, Some(event.names()), Rejection::OwnerMismatch, false, detail);
             return self.must_be_sure(event);
         }
         let numbering = self.numbering(content, &record.raw);
@@ -260,7 +268,7 @@ impl<'a> Desk<'a> {
             }
             Became::Rejected { reason, number_used } => {
                 let detail = Some(self.detail(&event, position, reason));
-                self.dead_letter(position, raw, Some(&event), reason, number_used, detail);
+                self.dead_letter(position, raw, Some(event.names()), reason, number_used, detail);
             }
         }
     }
@@ -335,7 +343,7 @@ impl<'a> Desk<'a> {
         &mut self,
         position: Position,
         raw: &RawRecord,
-        event: Option<&Event>,
+        names: Option<(EventId, PaymentId)>,
         reason: Rejection,
         number_used: bool,
         detail: Option<String>,
@@ -345,8 +353,8 @@ impl<'a> Desk<'a> {
             position,
             reason,
             detail,
-            event_id: event.map(|e| e.event_id),
-            payment_id: event.map(|e| e.payment_id),
+            event_id: names.map(|(event_id, _)| event_id),
+            payment_id: names.map(|(_, payment_id)| payment_id),
             number_used,
             record: raw.clone(),
         });

@@ -207,6 +207,7 @@ async fn a_gap_that_a_person_accepts_is_stepped_over_and_named_by_verify() {
     second.ended(SOON).await;
     assert_eq!(pipeline.ledger.number("SELECT count(*) FROM millrace.events").await, 15);
     says(&["verify", "--drained"], 0, "without the 5 that people accepted as lost").await;
+    says(&["status"], 0, "offsets 10 to 14 (5 records) are accepted as lost, by me at").await;
     says(&["verify"], 0, "a test's retention").await;
     pipeline.finish().await;
 }

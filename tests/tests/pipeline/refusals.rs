@@ -217,6 +217,13 @@ async fn a_dead_letter_is_redriven_once_its_cause_is_mended_and_another_is_disca
     };
     // Nothing is done where one of them cannot be.
     says(&["redrive", "1", "9", "--by", "me"], 1, "there is no dead letter 9: nothing was done").await;
+    let elsewhere = Pipeline::of("redrive-elsewhere", 1, "").await;
+    let asked = ["redrive", "1", "--by", "me", "--topic", &elsewhere.name];
+    says(&asked, 1, "nothing was published: this database holds the ledger of topic").await;
+    let reader = format!("{}?options[default_transaction_read_only]=on", pipeline.stack.url_of(&pipeline.name));
+    let asked = ["redrive", "1", "--by", "me", "--database-url", &reader];
+    says(&asked, 1, "nothing was published, for what is redriven could not be marked so").await;
+    elsewhere.remove().await;
     says(&["redrive", "1", "--by", "me", "--note", "adjusted"], 0, "1 dead letter is published again").await;
     pipeline.drained(DRAIN_WITHIN).await;
     assert_eq!(fates(&pipeline, &first).await, ["applied", EXCEEDS, EXCEEDS, EXCEEDS, "applied", "applied"]);

@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::{bail, ensure};
-use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
+use anyhow::{Context, bail, ensure};
+use clap::{ArgGroup, Args};
 use millrace_domain::reason::Rejection;
-use millrace_producer::{Producer, ProducerConfig};
+use millrace_producer::{Producer, ProducerConfig, PublishError, Retry};
 use millrace_store::connect::Connection as Session;
 use millrace_store::dead_letters::{self, Handling};
 use millrace_store::report::{self, StoredRecord, WholeDeadLetter};
@@ -15,7 +14,8 @@ use millrace_wire::headers::DEAD_LETTER;
 use serde::Serialize;
 use std::time::Duration;
 
-use crate::connection::Connection;
+use crate::commands::publish::stop::{self, Stop, Stopper};
+use crate::connection::{Connection, words};
 use crate::output::Format;
 use crate::show::{grouped, on_one_line, print, print_json};
 
@@ -26,9 +26,11 @@ const ACCEPTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Which dead letters, and who handles them.
 #[derive(Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("which").required(true).args(["ids", "reason"]))]
 pub struct Which {
     /// Their ids, as `millrace dead-letters list` shows them.
-    #[arg(value_name = "ID", required_unless_present = "reason", conflicts_with = "reason")]
+    #[arg(value_name = "ID")]
     ids: Vec<i64>,
     /// All open ones that were rejected for this reason, the first of the topic first.
     #[arg(long, value_name = "REASON", value_parser = super::reason)]
@@ -37,7 +39,7 @@ pub struct Which {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
     /// Who does it: your user name, where the environment has it.
-    #[arg(long, value_name = "NAME", env = "USER", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", env = "USER", value_parser = words)]
     by: String,
 }
 
@@ -47,6 +49,14 @@ struct Handled {
     handling: &'static str,
     dead_letter_ids: Vec<i64>,
     left: Vec<Left>,
+    /// How many stay open because a signal ended the command before them.
+    not_tried: usize,
+}
+
+impl Handled {
+    fn nothing(handling: Handling) -> Handled {
+        Handled { handling: handling.label(), dead_letter_ids: Vec::new(), left: Vec::new(), not_tried: 0 }
+    }
 }
 
 /// A dead letter that stays open.
@@ -56,7 +66,8 @@ struct Left {
     problem: String,
 }
 
-/// Publishes them again, in the order of the topic, and marks those that were accepted.
+/// Publishes them again, in the order of the topic, and marks those that were accepted. That they may be marked, and that
+/// the topic is the ledger's, is asked before anything is published.
 pub async fn redrive(
     which: &Which,
     note: Option<&str>,
@@ -66,24 +77,44 @@ pub async fn redrive(
     const HELD: &str = "millrace dead-letters redrive";
     ensure!(scratch::hold(session, HELD).await?, "another redrive is under way: wait until it has ended");
     let letters = selected(session, which).await?;
-    let mut handled = Handled { handling: Handling::Redriven.label(), dead_letter_ids: Vec::new(), left: Vec::new() };
+    let mut handled = Handled::nothing(Handling::Redriven);
+    let stopper = Stopper::new();
     if !letters.is_empty() {
+        let lanes = report::lanes(session).await?;
+        let lanes = lanes.iter().map(|lane| (lane.topic.as_str(), lane.topic_id.as_str()));
+        connection.same_topic(lanes, &connection.topic_name()?).await.context("nothing was published")?;
+        dead_letters::handle(session, &[], Handling::Redriven, &which.by, note)
+            .await
+            .context("nothing was published, for what is redriven could not be marked so")?;
+        stopper.on_signals()?;
         let mut config = ProducerConfig::new(&*connection.brokers, &*connection.topic);
         config.client_id = "millrace-redrive".into();
         config.delivery_timeout = ACCEPTED_WITHIN;
         let producer = Producer::connect(config).await?;
         for some in letters.chunks(AT_ONCE) {
+            if stopper.reason().is_some() {
+                handled.not_tried += some.len();
+                continue;
+            }
             let accepted = publish(&producer, some, &mut handled.left).await;
-            let marked = dead_letters::handle(session, &accepted, Handling::Redriven, &which.by, note).await?;
-            handled.dead_letter_ids.extend(marked);
+            let marked = dead_letters::handle(session, &accepted, Handling::Redriven, &which.by, note).await;
+            let said = || {
+                format!(
+                    "{} records were published again just now and could not be marked so: run the same command again; of \
+                     those that applied the second is a duplicate",
+                    accepted.len()
+                )
+            };
+            handled.dead_letter_ids.extend(marked.with_context(said)?);
         }
         producer.close(ACCEPTED_WITHIN).await?;
     }
-    told(
-        &handled,
-        "published again; a lane judges each anew, and one that is rejected again is a new dead letter",
-        output,
-    )
+    let became = "published again; a lane judges each anew, and one that is rejected again is a new dead letter";
+    let code = told(&handled, became, output)?;
+    Ok(match stopper.reason() {
+        Some(Stop::Signal(number)) => ExitCode::from(stop::exit_code(number)),
+        _ => code,
+    })
 }
 
 /// Marks them as given up.
@@ -92,7 +123,7 @@ pub async fn discard(which: &Which, note: &str, session: &mut Session, output: F
     let ids: Vec<i64> = letters.iter().map(|whole| whole.letter.dead_letter_id).collect();
     let handling = Handling::Discarded;
     let dead_letter_ids = dead_letters::handle(session, &ids, handling, &which.by, Some(note)).await?;
-    told(&Handled { handling: handling.label(), dead_letter_ids, left: Vec::new() }, "given up, and kept", output)
+    told(&Handled { dead_letter_ids, ..Handled::nothing(handling) }, "given up, and kept", output)
 }
 
 /// The open ones that were asked for. An id that is none of them is an error, before anything is done.
@@ -142,10 +173,18 @@ async fn publish(producer: &Producer, letters: &[WholeDeadLetter], left: &mut Ve
         };
         match result {
             Ok(_) => accepted.push(id),
-            Err(error) => left.push(Left { dead_letter_id: id, problem: error.to_string() }),
+            Err(error) => left.push(Left { dead_letter_id: id, problem: problem_of(&error) }),
         }
     }
     accepted
+}
+
+/// The library's error is for whoever holds the event; here the dead letter does.
+fn problem_of(error: &PublishError) -> String {
+    match error.retry() {
+        Retry::SameEventId | Retry::NewProducer => format!("{}; run the same command again", error.cause),
+        Retry::Never => error.cause.to_string(),
+    }
 }
 
 type Headers<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
@@ -169,11 +208,18 @@ fn told(handled: &Handled, became: &str, output: Format) -> anyhow::Result<ExitC
         Format::Json => print_json(handled)?,
         Format::Text => {
             let count = i64::try_from(handled.dead_letter_ids.len()).unwrap_or(i64::MAX);
-            let mut out = match (count, handled.left.is_empty()) {
+            let mut out = match (count, handled.left.is_empty() && handled.not_tried == 0) {
                 (0, true) => "no open dead letter of that reason\n".to_owned(),
                 (1, _) => format!("1 dead letter is {became}\n"),
                 _ => format!("{} dead letters are {became}\n", grouped(count)),
             };
+            if handled.not_tried > 0 {
+                let count = i64::try_from(handled.not_tried).unwrap_or(i64::MAX);
+                out += &format!(
+                    "a signal ended this before {} others, which stay open: run the same command again\n",
+                    grouped(count)
+                );
+            }
             for Left { dead_letter_id, problem } in &handled.left {
                 out += &format!("dead letter {dead_letter_id} stays open: {}\n", on_one_line(problem));
             }

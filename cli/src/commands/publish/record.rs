@@ -92,25 +92,30 @@ fn reason(text: &[u8], error: &json::JsonError) -> String {
 }
 
 /// What people publish by mistake.
-const OTHER_FORMATS: [(&[u8], &str); 6] = [
+const OTHER_FORMATS: [(&[u8], &str); 7] = [
     (b"\x1f\x8b", "compressed with gzip, not JSON: `zcat FILE | millrace publish -`"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd, not JSON: `zstdcat FILE | millrace publish -`"),
     (b"PK\x03\x04", "a zip archive, not JSON: `unzip -p FILE | millrace publish -`"),
-    (b"\xff\xfe", "text in UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8 FILE | millrace publish -`"),
-    (b"\xfe\xff", "text in UTF-16, not UTF-8: `iconv -f UTF-16 -t UTF-8 FILE | millrace publish -`"),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
     (ARRAY, "a JSON array: one object a line is wanted: `jq -c '.[]' FILE | millrace publish -`"),
+    (OPEN, "a JSON object over many lines: one object a line is wanted: `jq -c . FILE | millrace publish -`"),
 ];
 const ARRAY: &[u8] = b"[";
+const OPEN: &[u8] = b"{";
+const UTF_16: &str = "not UTF-8: it begins as text in UTF-16 does. If all of FILE is that: `iconv -f UTF-16 -t UTF-8 FILE | \
+                      millrace publish -`";
 
 fn other_format(text: &[u8]) -> Option<&'static str> {
-    let found = OTHER_FORMATS.iter().find(|(magic, _)| text.starts_with(magic));
+    let is_of = |magic: &[u8]| if magic == OPEN { text == OPEN } else { text.starts_with(magic) };
+    let found = OTHER_FORMATS.iter().find(|(magic, _)| is_of(magic));
     found.map(|(_, what)| *what).or_else(|| text.contains(&0).then_some("binary data (it has bytes of 0), not JSON"))
 }
 
 /// Whether a first line says that the whole input has another format. An array that ends within its line is one bad line.
 pub fn begins_other_format(first_line: &[u8]) -> bool {
     OTHER_FORMATS.iter().any(|(magic, _)| match *magic {
-        ARRAY => first_line.trim_ascii() == ARRAY,
+        ARRAY | OPEN => first_line.trim_ascii() == *magic,
         magic => first_line.starts_with(magic),
     })
 }
@@ -145,7 +150,9 @@ mod tests {
             (b"{\"event_id\": 5}".as_slice(), "field `event_id`"),
             (b"{\"event_id\": ".as_slice(), "at column "),
             (b"hello".as_slice(), "not an event in JSON"),
-            (b"[1, 2]".as_slice(), "jq -c"),
+            (b"[1, 2]".as_slice(), "jq -c '.[]'"),
+            (b"{".as_slice(), "jq -c . FILE"),
+            (b"\xff\xfe{\x00".as_slice(), "If all of FILE is that: `iconv"),
             (b"\x1f\x8b\x08\x00".as_slice(), "zcat"),
             (b"\x7fELF\x02\x00\x00".as_slice(), "binary data"),
             (latin1.as_slice(), "not UTF-8: byte 21 of the line is 0xe9"),
@@ -158,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_first_line_may_tell_that_all_of_the_input_is_something_else() {
-        let inputs: [&[u8]; 3] = [b"\x1f\x8b\x08\x00", b"\xff\xfe{\x00", b"[\r"];
+        let inputs: [&[u8]; 4] = [b"{\r", b"\x1f\x8b\x08\x00", b"\xff\xfe{\x00", b"[\r"];
         assert!(inputs.into_iter().all(begins_other_format));
         let lines: [&[u8]; 4] = [b"[{}]", b"hello", b"\x7fELF\x00", EVENT.as_bytes()];
         assert!(!lines.into_iter().any(begins_other_format));

@@ -6,6 +6,7 @@ use millrace_store::report::Flow;
 use millrace_topics::TopicName;
 
 use super::{Kafka, Lane, Look};
+use crate::commands::accept_gap;
 use crate::show::Side::{Left, Right};
 use crate::show::{age, grouped, on_one_line, or_dash, table};
 
@@ -120,6 +121,12 @@ fn said_of_waiting(look: &Look) -> String {
         let rows = look.rejected.iter().map(|r| vec![r.reason.clone(), grouped(r.count), grouped(r.open)]);
         out += "\ndead letters (see `millrace dead-letters list`)\n";
         out += &table([("reason", Left), ("records", Right), ("open", Right)], rows);
+    }
+    if !look.accepted_gaps.is_empty() {
+        out += "\nlost in Kafka, and stepped over because a person said so\n";
+        for gap in &look.accepted_gaps {
+            out += &format!("  {}\n", accept_gap::shown(gap));
+        }
     }
     out
 }
