@@ -33,7 +33,7 @@ struct Chunk {
     bytes: usize,
 }
 
-/// The reader's end. Its bound is kept by reading no more, or by pausing the partition: see `flow::backpressure`.
+/// The reader's end. Its bound is kept by pausing the partition: see `flow::backpressure`.
 pub(crate) struct Sender {
     chunks: mpsc::UnboundedSender<Chunk>,
     buffered_bytes: Arc<AtomicUsize>,

@@ -35,12 +35,12 @@ impl Claims {
         Claims { config, connections, runtime }
     }
 
-    /// Claims a partition within `deadline`. `first_offset` is asked only if it was never claimed before.
+    /// Claims a partition within `deadline`. `first_offsets` of all partitions are asked only where the ledger begins.
     pub(crate) fn claim(
         &self,
         partition: Partition,
         topic_id: &str,
-        first_offset: impl Fn() -> Result<Offset, String>,
+        first_offsets: impl Fn() -> Result<Vec<(Partition, Offset)>, String>,
         deadline: Duration,
     ) -> Result<Claim, ClaimFailure> {
         let request = ClaimRequest { topic: &self.config.topic, topic_id, partition, worker: &self.config.worker };
@@ -48,14 +48,21 @@ impl Claims {
             let mut connection = self.connections.lend().await?;
             let claim = match lanes::claim(&mut connection, request).await? {
                 Some(claim) => Ok(claim),
-                None => match first_offset() {
-                    Ok(first) => {
-                        lanes::open(&mut connection, request, first).await?;
-                        let claim = lanes::claim(&mut connection, request).await?;
-                        claim.ok_or_else(|| ClaimFailure::Later("the lane vanished while it was opened".into()))
+                None => {
+                    let first = match lanes::are_open(&mut connection, request.topic).await? {
+                        // Added since: what Kafka does not hold of it any more is a hole as in any other.
+                        true => Ok(vec![(partition, Offset(0))]),
+                        false => first_offsets(),
+                    };
+                    match first {
+                        Ok(first) => {
+                            lanes::open(&mut connection, request, &first).await?;
+                            let claim = lanes::claim(&mut connection, request).await?;
+                            claim.ok_or_else(|| ClaimFailure::Later("Kafka does not tell where it begins".into()))
+                        }
+                        Err(problem) => Err(ClaimFailure::Later(problem)),
                     }
-                    Err(problem) => Err(ClaimFailure::Later(problem)),
-                },
+                }
             };
             // Only when every statement was answered.
             connection.give_back();

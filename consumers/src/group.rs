@@ -38,6 +38,8 @@ const REVOKE_DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) const CLAIM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A question to the brokers from this thread.
 pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The least that one question for a first offset may take: the deadline is for all of them.
+const FIRST_OFFSET_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// A lane as the reader knows it.
 pub(crate) struct LaneHandle {
@@ -163,11 +165,11 @@ impl Group {
                 return None;
             }
         };
-        let first_offset = || match consumer.fetch_watermarks(topic, partition.0, deadline.min(BROKER_TIMEOUT)) {
-            Ok((low, _)) => Ok(Offset(low)),
-            Err(error) => Err(format!("cannot ask Kafka for the first offset: {error}")),
+        let first_offsets = || {
+            first_offsets(consumer, topic, deadline.min(BROKER_TIMEOUT))
+                .map_err(|error| format!("cannot ask Kafka where its partitions begin: {error}"))
         };
-        match self.claims.claim(partition, &topic_id, first_offset, deadline) {
+        match self.claims.claim(partition, &topic_id, first_offsets, deadline) {
             Ok(claim) => Some(claim),
             Err(ClaimFailure::Later(problem)) => {
                 tracing::warn!(%partition, %problem, "cannot claim the partition yet; trying again");
@@ -301,6 +303,31 @@ impl Group {
             leaving.iter().map(|(p, lane)| (*p, lane.state.next_offset())).collect();
         mirror(consumer, &self.config.topic, &positions);
     }
+}
+
+/// Where each partition of the topic begins: a ledger begins there with all of them, whichever is claimed first. One that
+/// is added later begins at 0.
+fn first_offsets(
+    consumer: &BaseConsumer<Group>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Vec<(Partition, Offset)>, KafkaError> {
+    let until = Instant::now() + timeout;
+    let left = || until.saturating_duration_since(Instant::now()).max(FIRST_OFFSET_TIMEOUT_MIN);
+    let metadata = consumer.fetch_metadata(Some(topic), left())?;
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id());
+    let first = partitions.map(|partition| {
+        let (low, _) = consumer.fetch_watermarks(topic, partition, left())?;
+        if low > 0 {
+            tracing::warn!(
+                partition,
+                "the ledger begins at offset {low} of the partition: Kafka holds no record from before, and `millrace verify` \
+                 says so"
+            );
+        }
+        Ok((Partition(partition), Offset(low)))
+    });
+    first.collect()
 }
 
 /// Commits offsets to Kafka, where lag tools look. They decide nothing, so that a failure is no more than a late mirror.

@@ -441,6 +441,8 @@ impl Lane {
             match done {
                 Ok(found) => return Ok(found),
                 Err(error) if error.remedy() == Remedy::Halt => return Err(LaneEnd::Halted(error.to_string())),
+                // Nothing is wrong with the connection: no transaction is open.
+                Err(error) if error.remedy() == Remedy::Retry => {}
                 Err(error) => self.session.lost(&error),
             }
             pause(waits.next().unwrap_or(Duration::from_secs(3)), &self.stop).await?;

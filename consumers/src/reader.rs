@@ -17,7 +17,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
 use crate::fetchers;
-use crate::flow::backpressure::{Flow, Level, Marks, Pace};
+use crate::flow::backpressure::{Flow, Marks};
 use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, listed, mirror};
 use crate::lane::{Command, LaneEnd};
 use crate::metrics as names;
@@ -32,10 +32,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 /// How often the thread looks after its lanes while records flow.
 const ROUND_INTERVAL: Duration = Duration::from_millis(10);
-/// How many records are read before it looks at the clock and at the buffers again.
+/// How many records are read before it looks at the clock again.
 const RECORDS_AT_ONCE_MAX: usize = 32;
-/// How long it waits for lanes that have enough before it looks again.
-const WAIT_STEP: Duration = Duration::from_millis(2);
 /// How often committed offsets are mirrored to Kafka, for lag tools.
 const MIRROR_INTERVAL: Duration = Duration::from_secs(1);
 /// A worker without a partition for this long says that it is a standby.
@@ -72,9 +70,6 @@ pub(crate) struct Reader {
     alone_since: Option<Instant>,
     /// Whether lanes may have taken records that were not handed over.
     undelivered: bool,
-    /// What all lanes have waiting, and whether to read on.
-    level: Level,
-    pace: Pace,
 }
 
 impl Reader {
@@ -83,7 +78,6 @@ impl Reader {
         inbox: commands::Receiver<Command>,
         stop: CancellationToken,
     ) -> Reader {
-        let level = Level::of(consumer.context().config.bounds.buffer_bytes_max);
         Reader {
             consumer,
             inbox,
@@ -91,8 +85,6 @@ impl Reader {
             mirrored_at: Instant::now(),
             alone_since: Some(Instant::now()),
             undelivered: false,
-            level,
-            pace: Pace::Read,
         }
     }
 
@@ -102,26 +94,14 @@ impl Reader {
         self.consumer.subscribe(&[&topic])?;
         let mut round_at = Instant::now();
         while !self.stop.is_cancelled() {
-            let now = Instant::now();
-            if round_at <= now {
+            if round_at <= Instant::now() {
                 self.round()?;
-                round_at = now + ROUND_INTERVAL;
+                round_at = Instant::now() + ROUND_INTERVAL;
             }
-            self.pace = self.level.judge(self.buffered_bytes(), now);
-            match self.pace {
-                Pace::Read | Pace::ReadByShares => self.read_some()?,
-                Pace::Wait => {
-                    self.hand_over();
-                    std::thread::sleep(WAIT_STEP);
-                }
-            }
+            self.read_some()?;
         }
         self.leave();
         Ok(())
-    }
-
-    fn buffered_bytes(&self) -> usize {
-        self.group().lanes().running.values().map(|lane| lane.buffer.buffered_bytes()).sum()
     }
 
     /// Reads until there is nothing more to read for now, but not too much at once.
@@ -210,7 +190,8 @@ impl Reader {
         match end {
             LaneEnd::Stopped => {}
             LaneEnd::Fenced => {
-                tracing::warn!(%partition, epoch, "another worker claimed the lane; this one stops writing for it");
+                tracing::warn!(%partition, epoch, "the lane's fence was moved: another worker claimed the lane, or a batch of this one arrived when it was given up; \
+                     this one stops writing for it");
                 lanes.running.remove(&partition);
                 lanes.unclaimed.insert(partition, Instant::now() + FENCED_AGAIN_AFTER);
                 group.health.lane_left(partition);
@@ -270,7 +251,7 @@ impl Reader {
         let group = self.group();
         let mut lanes = group.lanes();
         let share = group.config.bounds.buffer_bytes_max / lanes.running.len().max(1);
-        let marks = Marks::of(share.max(LANE_BUFFER_BYTES_MIN), self.pace);
+        let marks = Marks::of(share.max(LANE_BUFFER_BYTES_MIN));
         let rebalanced = lanes.wake_at.pop_if(|at| *at <= Instant::now()).is_some();
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         let mut wake = Vec::new();

@@ -15,6 +15,7 @@ use millrace_domain::content::ContentHash;
 use millrace_domain::event::Event;
 use millrace_domain::ids::{EventId, Offset, PaymentId};
 use millrace_domain::payment::Payment;
+use millrace_domain::reason::Rejection;
 use millrace_store::IS_GUARDED;
 use millrace_store::connect::Connection;
 use millrace_store::error::StoreError;
@@ -48,6 +49,7 @@ pub(crate) async fn judged(
         desk.look_up_parked().await?;
     }
     let mut judged = desk.surely(from).await?;
+    desk.ensure_current(&judged).await?;
     judged.batch.only_if_nothing_is_parked = desk.takes_nothing_for_parked;
     if let Work::Records(records) = work {
         memory.is_replay = judged.batch.counts.duplicate as usize * 2 > records.len();
@@ -140,6 +142,28 @@ impl<'a> Reading<'a> {
         self.look_up(self.work.event_ids()).await?;
         self.ask_after_all(self.missing.clone()).await?;
         Ok(self.judge(from))
+    }
+
+    /// A payment that was remembered and against which an event was rejected is as it is remembered still. What applies, and
+    /// what uses up a number, writes the payment's row, which tells whether another lane has changed it meanwhile; a
+    /// rejection writes none. More partitions move a user, and the lane that had him may apply what waited in it.
+    async fn ensure_current(&mut self, judged: &Judged) -> Result<(), StoreError> {
+        let rejected = judged.batch.dead_letters.iter().filter(|row| is_by_payment(row.reason));
+        let mut doubtful: Vec<Uuid> = rejected.filter_map(|row| row.payment_id).map(|id| id.0).collect();
+        doubtful.retain(|id| self.memory.get(PaymentId(*id)).is_some());
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        let stored = load::payments(self.connection, &doubtful).await?;
+        let is_current = |id: &Uuid| {
+            let held = stored.get(&PaymentId(*id)).map(|payment| (payment.state.version, payment.state.last_sequence));
+            let remembered = self.memory.get(PaymentId(*id)).and_then(|entry| entry.stood);
+            held == remembered.map(|stood| (stood.version, stood.last_sequence))
+        };
+        match doubtful.iter().all(is_current) {
+            true => Ok(()),
+            false => Err(StoreError::Stale { partition: self.setting.partition }),
+        }
     }
 
     /// What is parked for the payments that are not remembered, and what stands in `parked` under the work's ids. What a
@@ -264,6 +288,15 @@ impl<'a> Reading<'a> {
         let entries = self.at_hand();
         judge(self.setting, self.work, from, entries, &self.standing)
     }
+}
+
+/// Whether a payment's state is what an event was rejected for.
+fn is_by_payment(reason: Rejection) -> bool {
+    use Rejection::{HeaderMismatch, IdConflict, Malformed, OutsideWindow, RefusedByStore, UnknownSchema, WrongKey};
+    !matches!(
+        reason,
+        Malformed | UnknownSchema | HeaderMismatch | WrongKey | IdConflict | OutsideWindow | RefusedByStore
+    )
 }
 
 fn event_of(row: &ParkedRow) -> Result<Arc<Event>, StoreError> {

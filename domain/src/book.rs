@@ -250,8 +250,11 @@ impl Book {
 
     /// Rejects what was parked before `limit`, the earliest first, and drains what that moves.
     pub fn expire(&mut self, limit: Micros, outcomes: &mut Vec<Outcome>) {
-        // An event that stands elsewhere is no less a duplicate for having waited too long.
-        if self.exceptions.as_ref().is_some_and(|exceptions| !exceptions.standing.is_empty()) {
+        // What another lane did meanwhile comes first: an event that stands elsewhere is no less a duplicate for having waited
+        // too long, and one whose number was used up there does not use it up.
+        if self.parked.values().any(|parked| parked.waits_for == Parking::MissingSequence && self.may_move(parked))
+            || self.exceptions.as_ref().is_some_and(|exceptions| !exceptions.standing.is_empty())
+        {
             self.drain(outcomes);
         }
         while let Some((turn, reason)) = self.earliest_before(limit) {

@@ -212,6 +212,20 @@ fn two_that_say_the_same_of_an_operation_apply_once_when_their_type_becomes_know
     );
 }
 
+#[test]
+fn a_number_that_another_lane_used_up_is_not_used_again_by_what_waits_too_long_for_it() {
+    // Two lanes of one user, as behind a growth of the topic; both find at the same moment that their event is too old.
+    check(
+        "a: payment.authorized 100 seq=3   => parked missing_sequence
+         b: payment.captured 100 seq=5     => parked missing_sequence
+         used-elsewhere 3
+         hour 80
+         expire 1                          => a rejected sequence_conflict (number free); \
+           b rejected missing_predecessor (number used)
+         used 5",
+    );
+}
+
 /// Each of these operations is looked for among all that is parked, each time that something moves.
 #[test]
 fn thousands_that_wait_for_one_event_are_drained_in_their_order() {

@@ -59,18 +59,24 @@ pub async fn evict(connection: &mut PgConnection, request: ClaimRequest<'_>) -> 
     Ok(evicted)
 }
 
-/// Opens a partition that was never claimed, at the first offset that Kafka still has.
+/// Whether the topic's lanes were opened: a partition that has none was added since.
+pub async fn are_open(connection: &mut PgConnection, topic: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(include_str!("../queries/are_lanes_open.sql")).bind(topic).fetch_one(connection).await?)
+}
+
+/// Opens partitions that were never claimed, each where it is said to begin. One that is open stays as it is.
 pub async fn open(
     connection: &mut PgConnection,
     request: ClaimRequest<'_>,
-    first_offset: Offset,
+    first_offsets: &[(Partition, Offset)],
 ) -> Result<(), StoreError> {
     refuse_other_topic(connection, request.topic).await?;
-    sqlx::query(include_str!("../queries/open_lane.sql"))
+    let (partitions, offsets): (Vec<i32>, Vec<i64>) = first_offsets.iter().map(|(p, first)| (p.0, first.0)).unzip();
+    sqlx::query(include_str!("../queries/open_lanes.sql"))
         .bind(request.topic)
-        .bind(request.partition.0)
         .bind(request.topic_id)
-        .bind(first_offset.0)
+        .bind(partitions)
+        .bind(offsets)
         .execute(connection)
         .await?;
     Ok(())

@@ -253,9 +253,11 @@ async fn a_partition_is_opened_once_and_each_claim_counts() {
     let test = TestDatabase::migrated().await;
     let mut connection = test.connect().await;
     assert_eq!(lanes::claim(&mut connection, claim_request(3)).await.unwrap(), None);
+    assert!(!lanes::are_open(&mut connection, TOPIC).await.unwrap());
     for first_offset in [7, 9] {
-        lanes::open(&mut connection, claim_request(3), Offset(first_offset)).await.unwrap();
+        lanes::open(&mut connection, claim_request(3), &[(Partition(3), Offset(first_offset))]).await.unwrap();
     }
+    assert!(lanes::are_open(&mut connection, TOPIC).await.unwrap());
     for epoch in [1, 2] {
         let claim = lanes::claim(&mut connection, claim_request(3)).await.unwrap().unwrap();
         assert_eq!((claim.fence.epoch, claim.next_offset), (epoch, Offset(7)));
@@ -272,7 +274,7 @@ async fn a_topic_that_was_made_again_or_has_another_name_is_refused() {
     assert!(matches!(&error, StoreError::OtherTopicId { topic, .. } if topic == TOPIC), "{error:?}");
     assert_eq!(error.remedy(), Remedy::Halt);
     let other = ClaimRequest { topic: "other-topic", ..claim_request(1) };
-    let error = lanes::open(&mut connection, other, Offset(0)).await.unwrap_err();
+    let error = lanes::open(&mut connection, other, &[(Partition(1), Offset(0))]).await.unwrap_err();
     assert!(matches!(&error, StoreError::OtherTopic { held, .. } if held == TOPIC), "{error:?}");
     assert_eq!(error.remedy(), Remedy::Halt);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use millrace_topics::spec::parse_text;
 use millrace_topics::{TopicName, TopicSpec, partition_watermarks};
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::bindings as rd;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -61,6 +61,20 @@ pub struct Consumed {
     pub headers: RawHeaders,
 }
 
+fn client(brokers: &str, more: &[(&str, &str)]) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", brokers).set("message.max.bytes", "8000000");
+    for (name, value) in more {
+        client.set(*name, *value);
+    }
+    client
+}
+
+fn producer(brokers: &str) -> FutureProducer {
+    let producer = [("acks", "all"), ("enable.idempotence", "true"), ("partitioner", "murmur2_random")];
+    client(brokers, &producer).set("linger.ms", "2").create().expect("the settings are valid")
+}
+
 /// One topic on the cluster.
 pub struct Topic {
     /// Its name.
@@ -80,22 +94,14 @@ impl Topic {
             millrace_topics::create_topic(brokers, &spec(name, partitions, config)).await
         })
         .await;
-        let client = |more: &[(&str, &str)]| {
-            let mut client = ClientConfig::new();
-            client.set("bootstrap.servers", brokers).set("message.max.bytes", "8000000");
-            for (name, value) in more {
-                client.set(*name, *value);
-            }
-            client
-        };
-        let producer = [("acks", "all"), ("enable.idempotence", "true"), ("partitioner", "murmur2_random")];
         let consumer = [("group.id", "nobody: assigned by hand"), ("enable.auto.commit", "false")];
+        let asking = client(brokers, &consumer).set("fetch.queue.backoff.ms", "2").create();
         Topic {
             name: name.to_owned(),
             partitions,
             brokers: brokers.to_owned(),
-            producer: client(&producer).set("linger.ms", "2").create().expect("the settings are valid"),
-            asking: client(&consumer).set("fetch.queue.backoff.ms", "2").create().expect("the settings are valid"),
+            producer: producer(brokers),
+            asking: asking.expect("the settings are valid"),
         }
     }
 
@@ -123,6 +129,27 @@ impl Topic {
             millrace_topics::create_topic(&self.brokers, &spec(&self.name, self.partitions, "")).await
         })
         .await;
+    }
+
+    /// Adds partitions, up to so many.
+    pub async fn grow(&mut self, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("the settings are valid");
+        let count = usize::try_from(partitions).expect("a number of partitions");
+        // A second try finds that they are there.
+        until("the topic has more partitions", BROKER_BACK_WITHIN, async || {
+            let grown = [NewPartitions::new(&self.name, count)];
+            let answer = admin.create_partitions(&grown, &AdminOptions::new()).await.map_err(|e| e.to_string())?;
+            let metadata = self.asking.fetch_metadata(Some(&self.name), ANSWER_WITHIN).map_err(|e| e.to_string())?;
+            match metadata.topics().iter().any(|topic| topic.partitions().len() == count) {
+                true => Ok(()),
+                false => Err(format!("{answer:?}")),
+            }
+        })
+        .await;
+        self.partitions = partitions;
+        // One that knows them.
+        self.producer = producer(&self.brokers);
     }
 
     /// Publishes in this order, and returns where each record stands once every in-sync replica has it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use apache_avro::Schema;
-use millrace_domain::event::{Draft, Event};
+use millrace_domain::event::{Draft, Event, FormError};
 use millrace_domain::reason::Rejection;
 use serde::{Deserialize, Serialize};
 
@@ -78,16 +78,23 @@ impl<'a> From<AvroEvent<'a>> for Draft<'a> {
 
 /// The event in a framed value, if it can be decoded and every rule of form holds.
 pub fn decode(value: &[u8], schemas: &SchemaTable) -> Result<Event, Refusal> {
-    draft(value, schemas)?.check().map_err(|e| {
-        let refusal = Refusal::malformed(e.to_string());
-        // Checking took the draft apart; few are refused, and they are read once more.
-        match draft(value, schemas).ok().and_then(|draft| draft.names()) {
-            Some(names) => refusal.naming(names),
-            None => refusal,
-        }
-    })
+    match draft(value, schemas)?.check() {
+        Ok(event) => Ok(event),
+        Err(error) => Err(refused(value, schemas, &error)),
+    }
 }
 
+/// Checking took the draft apart; few are refused, and they are read once more.
+#[cold]
+fn refused(value: &[u8], schemas: &SchemaTable, error: &FormError) -> Refusal {
+    let refusal = Refusal::malformed(error.to_string());
+    match draft(value, schemas).ok().and_then(|draft| draft.names()) {
+        Some(names) => refusal.naming(names),
+        None => refusal,
+    }
+}
+
+#[inline]
 fn draft<'a>(value: &'a [u8], schemas: &SchemaTable) -> Result<Draft<'a>, Refusal> {
     let (id, body) = unframe(value)?;
     let own = if id == WRITER_ID { body::read(body) } else { None };

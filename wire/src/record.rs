@@ -19,7 +19,8 @@ pub struct Refusal {
     /// What was found and what is wanted, for a person.
     pub detail: String,
     /// The event id and the payment that the body names, where it could be read: to find the record by, not to trust.
-    pub names: Option<(EventId, PaymentId)>,
+    /// Behind a pointer: few records are refused, and every one is moved about with room for this.
+    pub names: Option<Box<(EventId, PaymentId)>>,
 }
 
 impl Refusal {
@@ -32,7 +33,7 @@ impl Refusal {
     }
 
     pub(crate) fn naming(self, names: (EventId, PaymentId)) -> Refusal {
-        Refusal { names: Some(names), ..self }
+        Refusal { names: Some(Box::new(names)), ..self }
     }
 }
 

@@ -214,6 +214,12 @@ fn text(verdict: &Verdict, database: &str) -> String {
     for gap in &audit.accepted_gaps {
         out += &format!("gap   {}\n", accept_gap::shown(gap));
     }
+    for LaneExtent { partition, start_offset, .. } in audit.lanes.iter().filter(|lane| lane.start_offset > 0) {
+        out += &format!(
+            "begin partition {partition}: the ledger begins at offset {start_offset}; Kafka held no record from before when \
+             its first worker came\n"
+        );
+    }
     out += &said_of_offsets(offsets);
     let checks = audit.findings.len();
     out + &match (audit.broken().count(), holds) {

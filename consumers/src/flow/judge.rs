@@ -154,7 +154,7 @@ impl<'a> Desk<'a> {
             Ok(content) => content,
             Err(refusal) => {
                 let detail = Some(refusal.detail.clone());
-                let names = refusal.names;
+                let names = refusal.names.as_deref().copied();
                 return self.dead_letter(decoded.position, &record.raw, names, refusal.reason, false, detail);
             }
         };

@@ -15,6 +15,7 @@
 //! - `refuse LABEL ROW`: the database refuses this row of its last record, `applied` or `parked`
 //! - `refuse next ROW`: the same of the record that comes next
 //! - `applied-elsewhere LABEL CONTENT`: another lane applied an event of its id, with the `same` content or `other`
+//! - `used-elsewhere N`: another lane used the numbers up to N up
 //! - `drain`: what is parked is judged again; all outcomes name their label
 //! - `state STATUS [counter=N ...]`: the payment now; a counter that is not named is 0
 //! - `parked [LABEL ...]`: what waits now, in the order in which it would be judged
@@ -74,6 +75,9 @@ impl Stage {
             ["refuse", which, row] => self.refuse(which, row),
             ["applied-elsewhere", label, content] => {
                 self.book.stands_elsewhere(self.by_label[label].event_id, content == "same");
+            }
+            ["used-elsewhere", number] => {
+                self.book.payment.last_sequence = number.parse().map_err(|_| format!("{number} is no number"))?;
             }
             ["drain"] => {
                 let mut outcomes = Vec::new();

@@ -148,7 +148,7 @@ impl Lane {
     /// Opens and claims a partition.
     pub async fn claim(connection: &mut Connection, partition: i32, first_offset: i64) -> Lane {
         let request = claim_request(partition);
-        lanes::open(connection, request, Offset(first_offset)).await.unwrap();
+        lanes::open(connection, request, &[(request.partition, Offset(first_offset))]).await.unwrap();
         let claim = lanes::claim(connection, request).await.unwrap().expect("it was just opened");
         Lane {
             fence: claim.fence,

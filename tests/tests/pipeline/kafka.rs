@@ -172,6 +172,41 @@ async fn a_worker_with_nothing_but_halted_lanes_ends_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_kafka_lost_before_the_first_claim_is_said_and_of_a_partition_that_came_later_is_a_hole() {
+    let mut pipeline = Pipeline::of("before", 1, "").await;
+    let charges = |partition: i32| (0..20).map(move |n| record_in(partition, &charge(&format!("u-{n}"), 100 + n)));
+    pipeline.publish(charges(0)).await;
+    pipeline.topic.delete_records(0, 5).await;
+    let mut first = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    pipeline.says(&["verify"], 0, "begin partition 0: the ledger begins at offset 5", SOON).await;
+    assert!(first.said().contains("the ledger begins at offset 5 of the partition"), "{}", first.said());
+    first.terminate();
+    first.ended(SOON).await;
+
+    pipeline.topic.grow(2).await;
+    pipeline.publish(charges(1)).await;
+    pipeline.topic.delete_records(1, 10).await;
+    let mut second = pipeline.worker().start();
+    until("the lane halts at the hole", SOON, async || {
+        match second.said().contains("partition 1: the next offset is 0, but Kafka holds 10 to 20") {
+            true => Ok(()),
+            false => Err(second.tail()),
+        }
+    })
+    .await;
+    second.terminate();
+    second.ended(SOON).await;
+    pipeline.says(&["verify"], 1, "Kafka deleted offsets 0 to 9 before a worker read them", SOON).await;
+    let gap = ["accept-gap", "--partition", "1", "--from", "0", "--to", "10", "--reason", "a test's", "--by", "me"];
+    pipeline.says(&gap, 0, "offsets 0 to 9 (10 records) are accepted as lost", SOON).await;
+    let _third = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    assert_eq!(pipeline.ledger.number("SELECT count(*) FROM millrace.events").await, 25);
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gap_that_a_person_accepts_is_stepped_over_and_named_by_verify() {
     let pipeline = Pipeline::of("accept-gap", 1, "").await;
     let charges = |count| (0..count).map(|n| record_in(0, &charge("u-1", 100 + n))).collect::<Vec<_>>();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace_model::Config;
 use millrace_tests::compare::{self, Judged};
-use millrace_tests::events::{charge, event, id_of, next, now_ms, record_in, with};
+use millrace_tests::events::{charge, event, id_of, new_id, next, now_ms, record_in, with};
 use millrace_tests::ledger::by_reason;
 use millrace_tests::{Pipeline, until};
 
@@ -42,6 +42,29 @@ async fn what_waits_too_long_is_rejected_without_a_record_and_its_followers_are_
     pipeline.publish([record_in(1, &first)]).await;
     pipeline.drained(SOON).await;
     assert_eq!(by_reason(&pipeline.ledger.dead_letters().await)["sequence_conflict"], 1);
+    pipeline.finish().await;
+}
+
+/// As when more partitions move a user: what the old lane applies is nothing that the new one wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_rejects_nothing_by_what_it_remembers_of_a_payment_that_another_lane_has_changed() {
+    let pipeline = Pipeline::of("remembered", 2, "").await;
+    let authorized = with(event("payment.authorized", "u-1", 1_000), "sequence", 1);
+    let waits = with(next(&authorized, "payment.captured", 500), "sequence", 2);
+    pipeline.publish([record_in(0, &waits)]).await;
+    let mut worker = pipeline.worker().with(&["--parking-limit", "5s"]).start();
+    pipeline.drained(SOON).await;
+    pipeline.publish([&authorized, &next(&authorized, "payment.captured", 300)].map(|e| record_in(1, e))).await;
+    pipeline.nothing_parked(SOON).await;
+    let captured = "SELECT captured FROM millrace.payments";
+    assert_eq!(pipeline.ledger.number(captured).await, 800, "the old lane's is applied when it would be too old");
+    // More than the new lane has captured by itself.
+    let refund = with(next(&authorized, "refund.succeeded", 700), "operation_id", new_id().to_string());
+    pipeline.publish([record_in(1, &refund)]).await;
+    pipeline.drained(SOON).await;
+    worker.assert_running();
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [].into());
+    assert_eq!(pipeline.ledger.number("SELECT refunded FROM millrace.payments").await, 700);
     pipeline.finish().await;
 }
 
