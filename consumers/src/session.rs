@@ -54,6 +54,8 @@ pub(crate) async fn borrow(
         match lent {
             Ok(lent) => return Ok(Ok(lent)),
             Err(error) if error.remedy() == Remedy::Halt => return Ok(Err(error)),
+            // Someone ended it while it was made.
+            Err(error) if error.is_ended_by_command() => {}
             Err(error) => connections.postgres.failed(&error),
         }
         pause(waits.next().unwrap_or(Duration::from_secs(3)), stop).await?;

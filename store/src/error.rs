@@ -110,8 +110,13 @@ impl StoreError {
                     | ErrorKind::ConnectionAborted
                     | ErrorKind::BrokenPipe
             ),
-            _ => self.sqlstate().as_deref() == Some("57P01"),
+            _ => self.is_ended_by_command(),
         }
+    }
+
+    /// Whether the session was ended by command, be it while it was made: the next connection tells what of.
+    pub fn is_ended_by_command(&self) -> bool {
+        self.sqlstate().as_deref() == Some("57P01")
     }
 
     /// The SQLSTATE, where Postgres gave one.
