@@ -131,10 +131,13 @@ impl Topic {
         .await;
     }
 
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        client(&self.brokers, &[]).create().expect("the settings are valid")
+    }
+
     /// Adds partitions, up to so many.
     pub async fn grow(&mut self, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("the settings are valid");
+        let admin = self.admin();
         let count = usize::try_from(partitions).expect("a number of partitions");
         // A second try finds that they are there.
         until("the topic has more partitions", BROKER_BACK_WITHIN, async || {
@@ -199,13 +202,13 @@ impl Topic {
 
     /// Deletes what stands before an offset, as retention does.
     pub async fn delete_records(&self, partition: i32, before: i64) {
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("the settings are valid");
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.name, partition, Offset::Offset(before)).expect("an offset");
         let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN));
         // Every replica has to: another test may have killed one.
         until("the records are deleted", BROKER_BACK_WITHIN, async || {
+            // A new client each time: one keeps asking who led the partition when it came.
+            let admin = self.admin();
             let answer = admin.delete_records(&list, &options).await?;
             answer.elements().iter().try_for_each(|element| element.error())
         })
