@@ -190,8 +190,12 @@ impl Reader {
         match end {
             LaneEnd::Stopped => {}
             LaneEnd::Fenced => {
-                tracing::warn!(%partition, epoch, "the lane's fence was moved: another worker claimed the lane, or a batch of this one arrived when it was given up; \
-                     this one stops writing for it");
+                tracing::warn!(
+                    %partition,
+                    epoch,
+                    "the lane's fence was moved: another worker claimed the lane, or a batch of this one arrived when it was given \
+                     up; this one stops writing for it"
+                );
                 lanes.running.remove(&partition);
                 lanes.unclaimed.insert(partition, Instant::now() + FENCED_AGAIN_AFTER);
                 group.health.lane_left(partition);
