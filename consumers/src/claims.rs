@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_domain::ids::{Offset, Partition};
+use millrace_store::connect::Connection;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::lanes::{self, Claim, ClaimRequest};
 use tokio::runtime::Handle;
@@ -48,21 +49,7 @@ impl Claims {
             let mut connection = self.connections.lend().await?;
             let claim = match lanes::claim(&mut connection, request).await? {
                 Some(claim) => Ok(claim),
-                None => {
-                    let first = match lanes::are_open(&mut connection, request.topic).await? {
-                        // Added since: what Kafka does not hold of it any more is a hole as in any other.
-                        true => Ok(vec![(partition, Offset(0))]),
-                        false => first_offsets(),
-                    };
-                    match first {
-                        Ok(first) => {
-                            lanes::open(&mut connection, request, &first).await?;
-                            let claim = lanes::claim(&mut connection, request).await?;
-                            claim.ok_or_else(|| ClaimFailure::Later("Kafka does not tell where it begins".into()))
-                        }
-                        Err(problem) => Err(ClaimFailure::Later(problem)),
-                    }
-                }
+                None => open(&mut connection, request, first_offsets).await?,
             };
             // Only when every statement was answered.
             connection.give_back();
@@ -102,4 +89,24 @@ impl Claims {
             Err(_) => tracing::debug!("no answer to who holds the lane"),
         }
     }
+}
+
+/// Opens a partition that was never claimed, with all others where the ledger begins, and claims it.
+async fn open(
+    connection: &mut Connection,
+    request: ClaimRequest<'_>,
+    first_offsets: impl Fn() -> Result<Vec<(Partition, Offset)>, String>,
+) -> Result<Result<Claim, ClaimFailure>, StoreError> {
+    let first = match lanes::are_open(connection, request.topic).await? {
+        // Added since: what Kafka does not hold of it any more is a hole as in any other.
+        true => Ok(vec![(request.partition, Offset(0))]),
+        false => first_offsets(),
+    };
+    let first = match first {
+        Ok(first) => first,
+        Err(problem) => return Ok(Err(ClaimFailure::Later(problem))),
+    };
+    lanes::open(connection, request, &first).await?;
+    let claim = lanes::claim(connection, request).await?;
+    Ok(claim.ok_or_else(|| ClaimFailure::Later("Kafka does not tell where it begins".into())))
 }
