@@ -16,8 +16,8 @@ use millrace_store::connect::Connection;
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::lanes::{self, Claim, LostCommit};
 use millrace_store::load;
-use millrace_store::rows::{Balances, Fence, Stood};
-use millrace_store::write::{self, Written};
+use millrace_store::rows::{Balances, Batch, Fence, Stood};
+use millrace_store::write::Written;
 use millrace_wire::schemas::SchemaTable;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use crate::buffer::{Delivered, LaneState, Receiver};
 use crate::config::WorkerConfig;
 use crate::connections::Connections;
 use crate::flow::balances::Noted;
-use crate::flow::books::{Entry, Memory, PaymentIds};
+use crate::flow::books::{ByPayment, Entry, Memory, PaymentIds};
 use crate::flow::contiguity::{Contiguity, Step};
 use crate::flow::decode::{Decoded, Record, decode};
 use crate::flow::judge::{Judged, Setting, stands};
@@ -103,7 +103,7 @@ pub(crate) struct Lane {
     shares: Arc<Shares>,
 }
 
-type Batch = Vec<(Record, Decoded)>;
+type Records = Vec<(Record, Decoded)>;
 
 /// A boxed future of the lane's task.
 type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -212,7 +212,7 @@ impl Lane {
     /// and a lone record waits for nobody.
     async fn take(&mut self, first: Delivered) -> Result<(), LaneEnd> {
         let bounds = self.config.bounds;
-        let mut batch = Batch::with_capacity(bounds.batch_records_max.min(1 + self.inbox.waiting()));
+        let mut batch = Records::with_capacity(bounds.batch_records_max.min(1 + self.inbox.waiting()));
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(delivered) = next {
@@ -317,20 +317,21 @@ impl Lane {
         thorough: bool,
         began: Instant,
     ) -> Result<Result<(), StoreError>, LaneEnd> {
-        let mut judged = match self.judged(work, refused, thorough).await? {
+        let Judged { mut batch, entries, .. } = match self.judged(work, refused, thorough).await? {
             Ok(judged) => judged,
             Err(error) => return Ok(Err(error)),
         };
         let folding = if self.noted.is_due() { self.shares.turn_to_fold() } else { None };
-        judged.batch.balances = if folding.is_some() { Balances::Fold } else { Balances::Note };
-        if judged.batch.is_void() {
+        batch.balances = if folding.is_some() { Balances::Fold } else { Balances::Note };
+        if batch.is_void() {
             return Ok(Ok(()));
         }
         let connection = match self.session.connection().await? {
             Ok(connection) => connection,
             Err(error) => return Ok(Err(error)),
         };
-        match write::batch(connection, &self.fence, &judged.batch, &self.config.worker).await {
+        let (batch, written) = self.shares.together.write(connection, &self.fence, batch, &self.config.worker).await;
+        match written {
             Written::Committed => {}
             Written::Refused(error) => return Ok(Err(error)),
             Written::Failed(error) => {
@@ -341,14 +342,14 @@ impl Lane {
                 tracing::warn!(partition = %self.fence.partition, %error, "the reply to a commit was lost; asking what became of it");
                 self.session.drop_connection();
                 self.memory.clear();
-                match self.find_out(judged.batch.from, judged.batch.to).await? {
+                match self.find_out(batch.from, batch.to).await? {
                     LostCommit::Committed => {}
                     LostCommit::NotCommitted => return Ok(Err(error)),
                     LostCommit::Fenced => return Err(LaneEnd::Fenced),
                 }
             }
         }
-        self.committed(work, judged, !refused.is_empty(), began);
+        self.committed(work, &batch, entries, !refused.is_empty(), began);
         Ok(Ok(()))
     }
 
@@ -387,10 +388,16 @@ impl Lane {
         work.payments(|_| true).into_iter().for_each(|id| self.memory.forget(id));
     }
 
-    fn committed(&mut self, work: Work<'_>, judged: Judged, anything_refused: bool, began: Instant) {
-        let Judged { batch, mut entries, .. } = judged;
+    fn committed(
+        &mut self,
+        work: Work<'_>,
+        batch: &Batch,
+        mut entries: ByPayment<Entry>,
+        anything_refused: bool,
+        began: Instant,
+    ) {
         self.stands_at = batch.to;
-        self.noted = self.noted.after(&batch);
+        self.noted = self.noted.after(batch);
         self.state.stands_at(batch.to);
         self.state.progress();
         if !batch.parked.is_empty() {
@@ -413,7 +420,7 @@ impl Lane {
         }
         // One without a row was not remembered.
         entries.iter().filter(|(_, entry)| entry.stood.is_some()).for_each(|(id, _)| self.memory.forget(*id));
-        observe::committed(&batch, work, began);
+        observe::committed(batch, work, began);
     }
 
     fn is_ours(&self, entry: &Entry) -> bool {

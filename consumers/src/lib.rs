@@ -21,6 +21,7 @@ mod reading;
 mod record;
 mod session;
 mod shares;
+mod together;
 pub mod topic_id;
 mod watch;
 pub mod worker;

@@ -8,6 +8,8 @@ pub const DRAINED: &str = "millrace_drained_total";
 pub const BATCHES: &str = "millrace_batches_total";
 /// Records per committed batch.
 pub const BATCH_RECORDS: &str = "millrace_batch_records";
+/// Batches of several lanes per transaction that they share.
+pub const TRANSACTION_BATCHES: &str = "millrace_transaction_batches";
 /// From the first record in hand to the reply to COMMIT, in seconds.
 pub const BATCH_SECONDS: &str = "millrace_batch_seconds";
 /// From a record's timestamp in Kafka to the reply to COMMIT, in seconds.
@@ -35,6 +37,7 @@ pub fn describe() {
     describe_counter!(BATCHES, "Committed batches");
     describe_counter!(RETRIES, "Batches that were tried again");
     describe_histogram!(BATCH_RECORDS, Unit::Count, "Records per committed batch");
+    describe_histogram!(TRANSACTION_BATCHES, Unit::Count, "Small batches per transaction that lanes share");
     describe_histogram!(BATCH_SECONDS, Unit::Seconds, "From the first record in hand to the reply to COMMIT");
     describe_histogram!(
         PUBLISH_TO_COMMIT_SECONDS,

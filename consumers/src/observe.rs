@@ -27,6 +27,11 @@ fn remedy_label(remedy: Remedy) -> &'static str {
     }
 }
 
+/// Counts the batches of a transaction that lanes share.
+pub(crate) fn transaction(batches: usize) {
+    histogram!(names::TRANSACTION_BATCHES).record(batches as f64);
+}
+
 /// Counts what a committed batch did.
 pub(crate) fn committed(batch: &Batch, work: Work<'_>, began: Instant) {
     let c = &batch.counts;

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Bounds;
 use crate::metrics as names;
+use crate::together::Together;
 
 /// Shared by the lanes of one worker.
 pub(crate) struct Shares {
@@ -17,6 +18,8 @@ pub(crate) struct Shares {
     /// One lane at a time folds its balances. Lanes that began together are due together, and would all stand
     /// still at the same time.
     folding: Arc<Semaphore>,
+    /// Small batches of several lanes share a transaction.
+    pub(crate) together: Together,
     remembered_payments_max: NonZeroUsize,
     lanes: AtomicUsize,
 }
@@ -26,6 +29,7 @@ impl Shares {
         Shares {
             turns: Arc::new(Semaphore::new(bounds.busy_lanes_max.get())),
             folding: Arc::new(Semaphore::new(1)),
+            together: Together::new(),
             remembered_payments_max: bounds.remembered_payments_max,
             lanes: AtomicUsize::new(0),
         }

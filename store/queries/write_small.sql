@@ -1,11 +1,14 @@
--- A small batch whole, in one statement and so in one transaction and one round trip: fence, rows, note of balances, proof
--- row. Every part reads from `fence`: where it does not stand as this worker left it, nothing is written, and `moved` is 0.
+-- Small batches whole, of one lane or of several, in one statement and so in one transaction and one round trip: fences, rows,
+-- notes of balances, proof rows. Every part reads from `fence`: where none stands as this worker left it, nothing is
+-- written, and `moved` is 0.
 WITH fence AS (
-    UPDATE millrace.lanes
-    SET next_offset = $5
-    WHERE topic = $1 AND partition = $2 AND owner_epoch = $3 AND next_offset = $4 AND topic_id = $6
-      AND NOT ($7 AND EXISTS (SELECT FROM millrace.parked))
-    RETURNING partition
+    UPDATE millrace.lanes AS l
+    SET next_offset = m.to_offset
+    FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::boolean[], $8::integer[], $9::integer[])
+        AS m (partition, epoch, from_offset, to_offset, topic_id, only_if_nothing_is_parked, applied, duplicate)
+    WHERE l.topic = $1 AND l.partition = m.partition AND l.owner_epoch = m.epoch AND l.next_offset = m.from_offset
+      AND l.topic_id = m.topic_id AND NOT (m.only_if_nothing_is_parked AND EXISTS (SELECT FROM millrace.parked))
+    RETURNING m.partition, m.epoch, m.from_offset, m.to_offset, m.topic_id, m.applied, m.duplicate
 ),
 logged AS (
     INSERT INTO millrace.events (
@@ -16,15 +19,15 @@ logged AS (
            e.operation_id, fence.partition, e.debit::"char", e.credit::"char", e.currency, e.event_type, e.user_id,
            e.merchant_id, e.source, e.correlation_id, e.causation_id, e.metadata::jsonb
     FROM fence
-    CROSS JOIN unnest(
-        $8::uuid[], $9::uuid[], $10::bigint[], $11::bigint[], $12::bigint[], $13::timestamptz[], $14::timestamptz[],
-        $15::bigint[], $16::uuid[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[],
-        $23::text[], $24::text[], $25::text[], $26::text[]
+    JOIN unnest(
+        $11::integer[], $12::uuid[], $13::uuid[], $14::bigint[], $15::bigint[], $16::bigint[], $17::timestamptz[],
+        $18::timestamptz[], $19::bigint[], $20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[],
+        $26::text[], $27::text[], $28::text[], $29::text[], $30::text[]
     ) AS e (
-        event_id, payment_id, version, "offset", amount_minor, occurred_at, published_at,
+        partition, event_id, payment_id, version, "offset", amount_minor, occurred_at, published_at,
         sequence, operation_id, debit, credit, currency, event_type, user_id, merchant_id,
         source, correlation_id, causation_id, metadata
-    )
+    ) USING (partition)
     RETURNING payment_id, operation_id, event_type, amount_minor, partition
 ),
 operated AS (
@@ -36,11 +39,11 @@ operated AS (
 states AS (
     SELECT n.*
     FROM unnest(
-        $27::uuid[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[],
-        $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bigint[],
-        $41::boolean[], $42::boolean[], $43::text[], $44::text[], $45::text[], $46::text[], $47::uuid[]
+        $31::integer[], $32::uuid[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[],
+        $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::bigint[], $44::bigint[], $45::bigint[],
+        $46::boolean[], $47::boolean[], $48::text[], $49::text[], $50::text[], $51::text[], $52::uuid[]
     ) AS n (
-        payment_id, old_version, old_last_sequence, version, last_sequence, authorized, captured,
+        partition, payment_id, old_version, old_last_sequence, version, last_sequence, authorized, captured,
         voided, refund_pending, refunded, disputed, lost, fees, intended,
         declined, credit, currency, status, user_id, merchant_id, first_event_id
     )
@@ -53,14 +56,14 @@ begun AS (
     SELECT payment_id, version, last_sequence, authorized, captured, voided, refund_pending, refunded, disputed, lost, fees,
            intended, partition, declined, credit, currency, status, user_id, merchant_id, first_event_id
     FROM fence
-    CROSS JOIN states
+    JOIN states USING (partition)
     WHERE old_version IS NULL
 ),
 changed AS (
     UPDATE millrace.payments AS p
     SET version = n.version, last_sequence = n.last_sequence, authorized = n.authorized, captured = n.captured,
         voided = n.voided, refund_pending = n.refund_pending, refunded = n.refunded, disputed = n.disputed, lost = n.lost,
-        fees = n.fees, intended = n.intended, partition = $2, declined = n.declined, credit = n.credit,
+        fees = n.fees, intended = n.intended, partition = n.partition, declined = n.declined, credit = n.credit,
         currency = n.currency, status = n.status, user_id = n.user_id, merchant_id = n.merchant_id,
         first_event_id = n.first_event_id
     FROM states AS n
@@ -70,16 +73,24 @@ changed AS (
 ),
 noted AS (
     INSERT INTO millrace.balance_changes (partition, accounts, currencies, amounts)
-    SELECT partition, $48::text[], $49::text[], $50::text[]::numeric[] FROM fence WHERE cardinality($48::text[]) > 0
+    SELECT partition, array_agg(c.account), array_agg(c.currency), array_agg(c.amount::numeric)
+    FROM fence
+    JOIN unnest($53::integer[], $54::text[], $55::text[], $56::text[]) AS c (partition, account, currency, amount)
+        USING (partition)
+    GROUP BY partition
 ),
 proved AS (
     INSERT INTO millrace.batches (
         topic_id, partition, from_offset, to_offset, epoch, applied, duplicate, parked, rejected,
         drained_applied, drained_duplicate, drained_rejected, worker
     )
-    SELECT $6, partition, $4, $5, $3, $51, $52, 0, 0, 0, 0, 0, $53 FROM fence
+    SELECT topic_id, partition, from_offset, to_offset, epoch, applied, duplicate, 0, 0, 0, 0, 0, $10 FROM fence
 )
--- Fewer payments changed than stood when they were read: a division by zero takes all of it back.
+-- Fewer fences moved than were given, or fewer payments changed than stood when they were read: a division by zero takes
+-- all of it back.
 SELECT count(*) AS moved,
-       max(1 / ((SELECT count(*) FROM changed) = (SELECT count(*) FROM states WHERE old_version IS NOT NULL))::int) AS changed_all
+       max(1 / (
+           (SELECT count(*) FROM fence) = cardinality($2)
+           AND (SELECT count(*) FROM changed) = (SELECT count(*) FROM states WHERE old_version IS NOT NULL)
+       )::int) AS changed_all
 FROM fence

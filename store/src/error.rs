@@ -44,6 +44,14 @@ pub enum StoreError {
         /// The lane.
         partition: Partition,
     },
+    /// The reply to a commit was lost, of a transaction with other lanes' batches.
+    #[error("partition {partition}: the reply to a shared commit was lost: {why}")]
+    Unanswered {
+        /// The lane.
+        partition: Partition,
+        /// What came in place of the reply.
+        why: String,
+    },
     /// Postgres said no, or could not be reached. Its words are in the message, and not a second time as the source.
     #[error("{}", describe(.0))]
     Database(sqlx::Error),
@@ -91,6 +99,7 @@ impl StoreError {
             StoreError::Fenced { .. } => Remedy::Fenced,
             StoreError::Parked { .. } => Remedy::LookForParked,
             StoreError::Stale { .. } => Remedy::LookUp,
+            StoreError::Unanswered { .. } => Remedy::Retry,
             StoreError::Corrupt(_)
             | StoreError::Migrate(_)
             | StoreError::OtherTopic { .. }

@@ -1,4 +1,5 @@
-//! The one write path: a batch in one transaction, behind its fence and with its proof row.
+//! The one write path: a batch in one transaction, behind its fence and with its proof row. Batches of several lanes may
+//! share a transaction: all of them are committed, or none.
 //!
 //! On any error the connection is given back as it is; the caller drops it unless `rollback` put it in order.
 
@@ -7,9 +8,10 @@ pub mod one_statement;
 use std::collections::HashMap;
 
 use millrace_domain::event::Event;
+use millrace_domain::ids::Partition;
 use millrace_domain::money::Currency;
 use millrace_domain::payment::Payment;
-use millrace_domain::posting::{Account, Transfer};
+use millrace_domain::posting::Account;
 use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgSeverity};
 use sqlx::query::Query;
 use sqlx::{Executor, Postgres};
@@ -19,7 +21,7 @@ use crate::IS_GUARDED;
 use crate::copy::{self, CopyBuffer};
 use crate::error::StoreError;
 use crate::record::RawRecord;
-use crate::rows::{AppliedRow, Balances, Batch, DeadLetterRow, Fence, ParkedRow, PaymentRow};
+use crate::rows::{AppliedRow, Balances, Batch, Counts, DeadLetterRow, Fence, ParkedRow, PaymentRow, Stood};
 
 /// How writing a batch ended.
 #[derive(Debug)]
@@ -34,17 +36,27 @@ pub enum Written {
     Unknown(StoreError),
 }
 
-/// Writes the batch, the way that suits its size. `worker` is for people.
-pub async fn batch(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Written {
-    match IS_GUARDED && one_statement::fits(batch) {
-        true => one_statement::write(connection, fence, batch, worker).await,
-        false => in_transaction(connection, fence, batch, worker).await,
+/// A batch of a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneBatch<'a> {
+    /// The lane.
+    pub fence: &'a Fence,
+    /// What it writes.
+    pub batch: &'a Batch,
+}
+
+/// Writes batches, at least one, each of another lane of one topic, in one transaction and the way that suits their size: all
+/// of them, or none. `worker` is for people.
+pub async fn batches(connection: &mut PgConnection, parts: &[LaneBatch<'_>], worker: &str) -> Written {
+    match IS_GUARDED && one_statement::fits(parts) {
+        true => one_statement::write(connection, parts, worker).await,
+        false => in_transaction(connection, parts, worker).await,
     }
 }
 
-/// Writes any batch, in a transaction of many statements.
-pub async fn in_transaction(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Written {
-    if let Err(error) = statements(connection, fence, batch, worker).await {
+/// Writes any batches, in a transaction of many statements.
+pub async fn in_transaction(connection: &mut PgConnection, parts: &[LaneBatch<'_>], worker: &str) -> Written {
+    if let Err(error) = statements(connection, parts, worker).await {
         return Written::Failed(error);
     }
     match connection.execute("COMMIT").await {
@@ -63,13 +75,8 @@ fn was_refused(error: &sqlx::Error) -> bool {
 }
 
 /// Writes the batch and takes it back: whether the database would take it.
-pub async fn rehearse(
-    connection: &mut PgConnection,
-    fence: &Fence,
-    batch: &Batch,
-    worker: &str,
-) -> Result<(), StoreError> {
-    let taken = statements(connection, fence, batch, worker).await;
+pub async fn rehearse(connection: &mut PgConnection, part: LaneBatch<'_>, worker: &str) -> Result<(), StoreError> {
+    let taken = statements(connection, &[part], worker).await;
     let ended = rollback(connection).await;
     taken.and(ended)
 }
@@ -80,67 +87,80 @@ pub async fn rollback(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn statements(
-    connection: &mut PgConnection,
-    fence: &Fence,
-    batch: &Batch,
-    worker: &str,
-) -> Result<(), StoreError> {
+async fn statements(connection: &mut PgConnection, parts: &[LaneBatch<'_>], worker: &str) -> Result<(), StoreError> {
     connection.execute("BEGIN").await?;
     if IS_GUARDED {
-        move_fence(connection, fence, batch).await?;
+        move_fences(connection, parts).await?;
     }
-    copy_events(connection, &batch.applied).await?;
-    copy_operation_events(connection, &batch.applied).await?;
-    write_payments(connection, fence, &batch.payments).await?;
-    // What leaves `parked` goes before what comes: an id may do both in one batch.
-    unpark(connection, batch).await?;
-    reject_parked(connection, batch).await?;
-    copy_parked(connection, &batch.parked).await?;
-    repark(connection, batch).await?;
-    copy_dead_letters(connection, &batch.dead_letters).await?;
-    change_balances(connection, fence, batch).await?;
+    copy_events(connection, parts).await?;
+    copy_operation_events(connection, parts).await?;
+    write_payments(connection, parts).await?;
+    for LaneBatch { fence, batch } in parts {
+        // What leaves `parked` goes before what comes: an id may do both in one batch.
+        unpark(connection, batch).await?;
+        reject_parked(connection, batch).await?;
+        copy_parked(connection, &batch.parked).await?;
+        repark(connection, batch).await?;
+        copy_dead_letters(connection, &batch.dead_letters).await?;
+        change_balances(connection, fence, batch).await?;
+    }
     if IS_GUARDED {
-        prove(connection, fence, batch, worker).await?;
+        prove(connection, parts, worker).await?;
     }
     Ok(())
 }
 
-async fn move_fence(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), StoreError> {
-    let statement = bind_fence(sqlx::query(include_str!("../queries/fence.sql")), fence, batch);
-    match statement.execute(connection).await?.rows_affected() {
-        1 => Ok(()),
-        _ => Err(not_moved(fence, batch)),
+async fn move_fences(connection: &mut PgConnection, parts: &[LaneBatch<'_>]) -> Result<(), StoreError> {
+    let statement = bind_fences(sqlx::query(include_str!("../queries/fence.sql")), parts);
+    let moved = statement.execute(connection).await?.rows_affected();
+    match moved == parts.len() as u64 {
+        true => Ok(()),
+        false => Err(not_moved(parts)),
     }
 }
 
-/// Why a fence was not moved.
-fn not_moved(fence: &Fence, batch: &Batch) -> StoreError {
-    let partition = fence.partition;
-    match batch.only_if_nothing_is_parked {
-        true => StoreError::Parked { partition },
-        false => StoreError::Fenced { partition },
+/// Why not all fences were moved. Of several batches it is not known whose.
+fn not_moved(parts: &[LaneBatch<'_>]) -> StoreError {
+    let hopeful = parts.iter().find(|part| part.batch.only_if_nothing_is_parked);
+    match hopeful {
+        Some(part) => StoreError::Parked { partition: part.fence.partition },
+        None => StoreError::Fenced { partition: parts[0].fence.partition },
     }
 }
 
 /// A statement with its arguments.
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// Binds what both statements that move a fence begin with.
-fn bind_fence<'q>(statement: Statement<'q>, fence: &'q Fence, batch: &Batch) -> Statement<'q> {
-    statement
-        .bind(&fence.topic)
-        .bind(fence.partition.0)
-        .bind(fence.epoch)
-        .bind(batch.from.0)
-        .bind(batch.to.0)
-        .bind(&fence.topic_id)
-        .bind(batch.only_if_nothing_is_parked)
+/// One value of each part, as an array.
+fn each_part<'q, T>(parts: &[LaneBatch<'q>], of: impl Fn(&'q Fence, &'q Batch) -> T) -> Vec<T> {
+    parts.iter().map(|part| of(part.fence, part.batch)).collect()
 }
 
-async fn copy_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {
+/// Binds what both statements that move fences begin with.
+fn bind_fences<'q>(statement: Statement<'q>, parts: &[LaneBatch<'q>]) -> Statement<'q> {
+    statement
+        .bind(&parts[0].fence.topic)
+        .bind(each_part(parts, |fence, _| fence.partition.0))
+        .bind(each_part(parts, |fence, _| fence.epoch))
+        .bind(each_part(parts, |_, batch| batch.from.0))
+        .bind(each_part(parts, |_, batch| batch.to.0))
+        .bind(each_part(parts, |fence, _| fence.topic_id.as_str()))
+        .bind(each_part(parts, |_, batch| batch.only_if_nothing_is_parked))
+}
+
+/// The rows of the event log of all parts.
+fn applied<'q>(parts: &[LaneBatch<'q>]) -> impl Iterator<Item = &'q AppliedRow> + Clone {
+    parts.iter().flat_map(|part| &part.batch.applied)
+}
+
+/// The payments of all parts, each with the lane that owns it.
+fn payments<'q>(parts: &[LaneBatch<'q>]) -> impl Iterator<Item = (Partition, &'q PaymentRow)> + Clone {
+    parts.iter().flat_map(|part| part.batch.payments.iter().map(|row| (part.fence.partition, row)))
+}
+
+async fn copy_events(connection: &mut PgConnection, parts: &[LaneBatch<'_>]) -> Result<(), StoreError> {
     const COLUMNS: i16 = 20;
-    copy::rows(connection, include_str!("../queries/copy_events.sql"), COLUMNS, applied, put_event).await
+    copy::rows(connection, include_str!("../queries/copy_events.sql"), COLUMNS, applied(parts), put_event).await
 }
 
 fn put_event(copy: &mut CopyBuffer, row: &AppliedRow) {
@@ -184,9 +204,9 @@ fn account_class(account: &Account) -> &'static str {
     }
 }
 
-async fn copy_operation_events(connection: &mut PgConnection, applied: &[AppliedRow]) -> Result<(), StoreError> {
+async fn copy_operation_events(connection: &mut PgConnection, parts: &[LaneBatch<'_>]) -> Result<(), StoreError> {
     const COLUMNS: i16 = 5;
-    let rows = applied.iter().filter_map(|row| Some((row, row.event.operation_id?)));
+    let rows = applied(parts).filter_map(|row| Some((row, row.event.operation_id?)));
     copy::rows(connection, include_str!("../queries/copy_operation_events.sql"), COLUMNS, rows, |copy, (row, id)| {
         copy.uuid(row.event.payment_id.0)
             .uuid(id.0)
@@ -197,24 +217,24 @@ async fn copy_operation_events(connection: &mut PgConnection, applied: &[Applied
     .await
 }
 
-async fn write_payments(connection: &mut PgConnection, fence: &Fence, rows: &[PaymentRow]) -> Result<(), StoreError> {
+async fn write_payments(connection: &mut PgConnection, parts: &[LaneBatch<'_>]) -> Result<(), StoreError> {
     const COLUMNS: i16 = 20;
-    let fresh = rows.iter().filter(|row| row.stood.is_none());
-    copy::rows(connection, include_str!("../queries/copy_payments.sql"), COLUMNS, fresh, |copy, row| {
-        put_payment(copy, fence, row);
+    let fresh = payments(parts).filter(|(_, row)| row.stood.is_none());
+    copy::rows(connection, include_str!("../queries/copy_payments.sql"), COLUMNS, fresh, |copy, (owner, row)| {
+        put_payment(copy, owner, row);
     })
     .await?;
-    update_payments(connection, fence, rows).await
+    update_payments(connection, parts).await
 }
 
-fn put_payment(copy: &mut CopyBuffer, fence: &Fence, PaymentRow { payment_id, state, .. }: &PaymentRow) {
+fn put_payment(copy: &mut CopyBuffer, partition: Partition, PaymentRow { payment_id, state, .. }: &PaymentRow) {
     let (c, owner) = (&state.counters, state.owner.as_ref());
     copy.uuid(payment_id.0).int8(state.version).int8(state.last_sequence);
     for counter in [c.authorized, c.captured, c.voided, c.refund_pending, c.refunded, c.disputed, c.lost, c.fees] {
         copy.int8(counter);
     }
     copy.maybe(state.intended_minor, CopyBuffer::int8)
-        .int4(fence.partition.0)
+        .int4(partition.0)
         .bool(state.declined)
         .bool(state.credit)
         .maybe(owner.map(|o| o.currency.code()), CopyBuffer::text)
@@ -224,32 +244,34 @@ fn put_payment(copy: &mut CopyBuffer, fence: &Fence, PaymentRow { payment_id, st
         .maybe(state.first_event_id.map(|id| id.0), CopyBuffer::uuid);
 }
 
-async fn update_payments(connection: &mut PgConnection, fence: &Fence, rows: &[PaymentRow]) -> Result<(), StoreError> {
-    let mut standing: Vec<_> = rows.iter().filter_map(|row| Some((row.stood?, row))).collect();
-    if standing.is_empty() {
-        return Ok(());
-    }
+async fn update_payments(connection: &mut PgConnection, parts: &[LaneBatch<'_>]) -> Result<(), StoreError> {
+    let mut standing: Vec<_> = payments(parts).filter(|(_, row)| row.stood.is_some()).collect();
+    let Some((partition, _)) = standing.first().copied() else { return Ok(()) };
     // In key order, so that two lanes which meet on a payment wait for each other and do not deadlock.
     standing.sort_unstable_by_key(|(_, row)| row.payment_id);
-    let rows = standing.iter().map(|(_, row)| *row);
-    let statement = sqlx::query(include_str!("../queries/update_payments.sql"))
-        .bind(fence.partition.0)
-        .bind(rows.clone().map(|row| row.payment_id.0).collect::<Vec<Uuid>>())
-        .bind(standing.iter().map(|(stood, _)| stood.version).collect::<Vec<i64>>())
-        .bind(standing.iter().map(|(stood, _)| stood.last_sequence).collect::<Vec<i64>>());
-    let updated = bind_states(statement, rows).execute(connection).await?;
+    let statement =
+        bind_payments(sqlx::query(include_str!("../queries/update_payments.sql")), standing.iter().copied());
+    let updated = statement.execute(connection).await?;
     if updated.rows_affected() != standing.len() as u64 {
-        return Err(StoreError::Stale { partition: fence.partition });
+        return Err(StoreError::Stale { partition });
     }
     Ok(())
 }
 
-/// Binds the columns of the states that both statements on payments share, in their order.
-fn bind_states<'q>(statement: Statement<'q>, rows: impl Iterator<Item = &'q PaymentRow> + Clone) -> Statement<'q> {
-    let states = rows.map(|row| &row.state);
+/// Binds payments, with what stood of them: the columns that both statements on payments share, in their order.
+fn bind_payments<'q>(
+    statement: Statement<'q>,
+    rows: impl Iterator<Item = (Partition, &'q PaymentRow)> + Clone,
+) -> Statement<'q> {
+    let stood = |of: fn(Stood) -> i64| rows.clone().map(|(_, row)| row.stood.map(of)).collect::<Vec<Option<i64>>>();
+    let states = rows.clone().map(|(_, row)| &row.state);
     let numbers = |of: fn(&Payment) -> i64| states.clone().map(of).collect::<Vec<i64>>();
     let texts = |of: fn(&'q Payment) -> Option<&'q str>| states.clone().map(of).collect::<Vec<Option<&'q str>>>();
     statement
+        .bind(rows.clone().map(|(partition, _)| partition.0).collect::<Vec<i32>>())
+        .bind(rows.clone().map(|(_, row)| row.payment_id.0).collect::<Vec<Uuid>>())
+        .bind(stood(|stood| stood.version))
+        .bind(stood(|stood| stood.last_sequence))
         .bind(numbers(|s| s.version))
         .bind(numbers(|s| s.last_sequence))
         .bind(numbers(|s| s.counters.authorized))
@@ -350,7 +372,7 @@ fn text_of(detail: &str) -> String {
 }
 
 async fn change_balances(connection: &mut PgConnection, fence: &Fence, batch: &Batch) -> Result<(), StoreError> {
-    let net = net_changes(batch.applied.iter().filter_map(|row| row.transfer.as_ref()));
+    let net = net_changes(batch);
     let statement = match batch.balances {
         Balances::Fold => include_str!("../queries/fold_balances.sql"),
         Balances::Note if net.is_empty() => return Ok(()),
@@ -377,9 +399,9 @@ fn balance_columns<'n>(net: &'n NetChanges<'_>) -> (Vec<String>, Vec<&'n str>, V
 }
 
 /// Debits minus credits by account and currency. An account whose changes cancel out stays in: it exists from now on.
-fn net_changes<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> NetChanges<'a> {
-    let mut net = HashMap::default();
-    for transfer in transfers {
+fn net_changes(batch: &Batch) -> NetChanges<'_> {
+    let mut net = NetChanges::default();
+    for transfer in batch.applied.iter().filter_map(|row| row.transfer.as_ref()) {
         let amount = i128::from(transfer.amount_minor);
         *net.entry((&transfer.debit, transfer.currency)).or_insert(0) += amount;
         *net.entry((&transfer.credit, transfer.currency)).or_insert(0) -= amount;
@@ -387,21 +409,21 @@ fn net_changes<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> NetChanges<
     net
 }
 
-async fn prove(connection: &mut PgConnection, fence: &Fence, batch: &Batch, worker: &str) -> Result<(), StoreError> {
-    let counts = &batch.counts;
-    sqlx::query(include_str!("../queries/prove_batch.sql"))
-        .bind(&fence.topic_id)
-        .bind(fence.partition.0)
-        .bind(batch.from.0)
-        .bind(batch.to.0)
-        .bind(fence.epoch)
-        .bind(counts.applied)
-        .bind(counts.duplicate)
-        .bind(counts.parked)
-        .bind(counts.rejected)
-        .bind(counts.drained_applied)
-        .bind(counts.drained_duplicate)
-        .bind(counts.drained_rejected)
+async fn prove(connection: &mut PgConnection, parts: &[LaneBatch<'_>], worker: &str) -> Result<(), StoreError> {
+    let counts = |of: fn(&Counts) -> i32| each_part(parts, |_, batch| of(&batch.counts));
+    sqlx::query(include_str!("../queries/prove_batches.sql"))
+        .bind(each_part(parts, |fence, _| fence.topic_id.as_str()))
+        .bind(each_part(parts, |fence, _| fence.partition.0))
+        .bind(each_part(parts, |_, batch| batch.from.0))
+        .bind(each_part(parts, |_, batch| batch.to.0))
+        .bind(each_part(parts, |fence, _| fence.epoch))
+        .bind(counts(|c| c.applied))
+        .bind(counts(|c| c.duplicate))
+        .bind(counts(|c| c.parked))
+        .bind(counts(|c| c.rejected))
+        .bind(counts(|c| c.drained_applied))
+        .bind(counts(|c| c.drained_duplicate))
+        .bind(counts(|c| c.drained_rejected))
         .bind(worker)
         .execute(connection)
         .await?;

@@ -6,8 +6,8 @@ mod common;
 use std::path::Path;
 
 use common::{
-    Lane, NOW, TOPIC, TestDatabase, WINDOW, about, claim_request, empty_batch, event, event_id, number, numbered,
-    payment_id, small_ledger,
+    Lane, NOW, TOPIC, TestDatabase, WINDOW, about, claim_request, empty_batch, event, event_id, everything, number,
+    numbered, part, payment_id, small_ledger,
 };
 use millrace_domain::event::Event;
 use millrace_domain::event::Kind::{
@@ -25,15 +25,15 @@ use sqlx::{AssertSqlSafe, Executor};
 /// Writes a batch that must fail, in every way in which it can be written, and gives the error.
 async fn refused(connection: &mut Connection, fence: &Fence, batch: &Batch) -> StoreError {
     let before = everything(connection).await;
-    let error = match write::in_transaction(connection, fence, batch, "test").await {
+    let error = match write::in_transaction(connection, &[part(fence, batch)], "test").await {
         Written::Failed(error) => error,
         other => panic!("{other:?}"),
     };
     write::rollback(connection).await.unwrap();
     assert_eq!(everything(connection).await, before, "a batch that failed left something: {error}");
     let batch = Batch { balances: Balances::Note, ..batch.clone() };
-    if one_statement::fits(&batch) {
-        let same = match write::batch(connection, fence, &batch, "test").await {
+    if one_statement::fits(&[part(fence, &batch)]) {
+        let same = match write::batches(connection, &[part(fence, &batch)], "test").await {
             Written::Refused(error) => error,
             other => panic!("{other:?}"),
         };
@@ -75,10 +75,10 @@ async fn a_small_batch_leaves_the_same_rows_by_one_statement_as_by_many() {
             if let [first, ..] = &mut *batch.applied {
                 first.published_at = None;
             }
-            assert!(one_statement::fits(&batch));
+            assert!(one_statement::fits(&[part(&lane.fence, &batch)]));
             let written = match in_one {
-                true => write::batch(&mut connection, &lane.fence, &batch, "test").await,
-                false => write::in_transaction(&mut connection, &lane.fence, &batch, "test").await,
+                true => write::batches(&mut connection, &[part(&lane.fence, &batch)], "test").await,
+                false => write::in_transaction(&mut connection, &[part(&lane.fence, &batch)], "test").await,
             };
             assert!(matches!(written, Written::Committed), "{written:?}");
             lane.committed(&batch);
@@ -89,20 +89,6 @@ async fn a_small_batch_leaves_the_same_rows_by_one_statement_as_by_many() {
         ledgers.push(everything(&mut connection).await);
     }
     assert_eq!(ledgers[0], ledgers[1]);
-}
-
-/// A line for all that a batch may write.
-async fn everything(connection: &mut Connection) -> String {
-    let query = "SELECT concat_ws('; ',
-        (SELECT string_agg(l::text, ' ' ORDER BY l.partition) FROM millrace.lanes AS l),
-        (SELECT string_agg(b::text, ' ' ORDER BY b.batch_id) FROM millrace.batches AS b),
-        (SELECT string_agg(e::text, ' ' ORDER BY e.event_id) FROM millrace.events AS e),
-        (SELECT string_agg(p::text, ' ' ORDER BY p.payment_id) FROM millrace.payments AS p),
-        (SELECT string_agg(o::text, ' ' ORDER BY o::text) FROM millrace.operation_events AS o),
-        (SELECT string_agg(s::text, ' ' ORDER BY s::text) FROM millrace.balances_by_partition AS s),
-        (SELECT string_agg(p::text, ' ' ORDER BY p.event_id) FROM millrace.parked AS p),
-        (SELECT string_agg(d::text, ' ' ORDER BY d.dead_letter_id) FROM millrace.dead_letters AS d))";
-    sqlx::query_scalar(query).fetch_one(connection).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,9 +147,9 @@ async fn a_payment_whose_row_changes_while_one_statement_waits_for_it_is_read_ag
     let judged = lane.judge(&[Some(event(2, 1, PaymentCaptured, 5))]);
     let batch = Batch { balances: Balances::Note, ..judged };
     let fence = lane.fence.clone();
-    assert!(one_statement::fits(&batch));
+    assert!(one_statement::fits(&[part(&fence, &batch)]));
     rival.execute("BEGIN; UPDATE millrace.payments SET last_sequence = 7").await.unwrap();
-    let writing = tokio::spawn(async move { write::batch(&mut connection, &fence, &batch, "test").await });
+    let writing = tokio::spawn(async move { write::batches(&mut connection, &[part(&fence, &batch)], "test").await });
     // It has begun, for it waits.
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
     while number(&mut test.connect().await, waits).await == 0 {

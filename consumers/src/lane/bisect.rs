@@ -10,7 +10,7 @@ use std::time::Duration;
 use millrace_domain::book::Row;
 use millrace_domain::ids::Position;
 use millrace_store::error::{Remedy, StoreError};
-use millrace_store::write;
+use millrace_store::write::{self, LaneBatch};
 
 use super::{LOOK_UPS_MAX, Lane, LaneEnd};
 use crate::flow::refused::{Refused, Search};
@@ -88,7 +88,8 @@ impl Lane {
         self.state.progress();
         let Ok(judged) = self.judged(work, refused, true).await? else { return Ok(Rehearsed::Failed) };
         let Ok(connection) = self.session.connection().await? else { return Ok(Rehearsed::Failed) };
-        Ok(match write::rehearse(connection, &self.fence, &judged.batch, &self.config.worker).await {
+        let part = LaneBatch { fence: &self.fence, batch: &judged.batch };
+        Ok(match write::rehearse(connection, part, &self.config.worker).await {
             Ok(()) => Rehearsed::Taken,
             Err(error) if is_of_a_row(&error, refused) => Rehearsed::Refused(error.to_string()),
             Err(_) => Rehearsed::Failed,

@@ -21,7 +21,7 @@ use millrace_store::record::RawRecord;
 use millrace_store::rows::{
     AppliedRow, Balances, Batch, Counts, DeadLetterRow, Fence, ParkedRow, PaymentRow, RejectedParked, Stood,
 };
-use millrace_store::write::{self, Written};
+use millrace_store::write::{self, LaneBatch, Written};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -86,6 +86,25 @@ impl Drop for TestDatabase {
 pub async fn run(connection: &mut Connection, statements: &str) {
     let done = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(connection).await;
     done.unwrap_or_else(|error| panic!("{statements}: {error}"));
+}
+
+/// A lane's batch, to be written.
+pub fn part<'a>(fence: &'a Fence, batch: &'a Batch) -> LaneBatch<'a> {
+    LaneBatch { fence, batch }
+}
+
+/// A line for all that a batch may write.
+pub async fn everything(connection: &mut Connection) -> String {
+    let query = "SELECT concat_ws('; ',
+        (SELECT string_agg(l::text, ' ' ORDER BY l.partition) FROM millrace.lanes AS l),
+        (SELECT string_agg((to_jsonb(b) - 'batch_id')::text, ' ' ORDER BY b.partition, b.batch_id) FROM millrace.batches AS b),
+        (SELECT string_agg(e::text, ' ' ORDER BY e.event_id) FROM millrace.events AS e),
+        (SELECT string_agg(p::text, ' ' ORDER BY p.payment_id) FROM millrace.payments AS p),
+        (SELECT string_agg(o::text, ' ' ORDER BY o::text) FROM millrace.operation_events AS o),
+        (SELECT string_agg(s::text, ' ' ORDER BY s::text) FROM millrace.balances_by_partition AS s),
+        (SELECT string_agg(p::text, ' ' ORDER BY p.event_id) FROM millrace.parked AS p),
+        (SELECT string_agg(d::text, ' ' ORDER BY d.dead_letter_id) FROM millrace.dead_letters AS d))";
+    sqlx::query_scalar(query).fetch_one(connection).await.unwrap()
 }
 
 /// Reads one number.
@@ -214,7 +233,7 @@ impl Lane {
     }
 
     pub async fn commit(&mut self, connection: &mut Connection, batch: Batch) {
-        match write::batch(connection, &self.fence, &batch, "test").await {
+        match write::batches(connection, &[part(&self.fence, &batch)], "test").await {
             Written::Committed => {}
             other => panic!("{other:?}"),
         }

@@ -12,5 +12,6 @@ mod operating;
 mod parking;
 mod postgres;
 mod refusals;
+mod together;
 mod totals;
 mod workers;

@@ -92,7 +92,8 @@ async fn a_commit_whose_reply_is_lost_is_found_out_and_applied_once() {
     pipeline.drained(DRAIN_WITHIN).await;
     worker.assert_running();
     assert_eq!(proxy.lost(), 12);
-    assert_eq!(worker.times_said("the reply to a commit was lost"), 12, "{}", worker.said());
+    // By each lane of a transaction that several share.
+    assert!(worker.times_said("the reply to a commit was lost") >= 12, "{}", worker.said());
     pipeline.agrees_with_the_model().await;
     pipeline.finish().await;
 }

@@ -1,0 +1,152 @@
+//! Small batches of several lanes, written in one transaction.
+//!
+//! A transaction costs Postgres as much as a dozen events or more, however few it holds. So one is under way at a time:
+//! batches that become ready meanwhile wait, and the next takes all of them. A lone batch waits for nobody, and the busier
+//! the worker is, the more lanes share a transaction. Each batch keeps its own fence and its own proof row. All of them are
+//! committed or none, and where they are not, each lane writes its own as if there had been no others.
+
+use std::sync::{Mutex, PoisonError};
+
+use millrace_store::IS_GUARDED;
+use millrace_store::connect::Connection;
+use millrace_store::error::StoreError;
+use millrace_store::rows::{Batch, Fence};
+use millrace_store::write::{self, LaneBatch, Written, one_statement};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::observe;
+
+/// A transaction of so many rows is worth it: nobody waits for more.
+const ROWS_ENOUGH: usize = 256;
+/// How many transactions that are worth it may be under way beside the one for whatever there is.
+const FULL_TURNS: usize = 3;
+
+/// The batches that wait, of all lanes of a worker.
+pub(crate) struct Together {
+    waiting: Mutex<Vec<Waiting>>,
+    /// The turn to write whatever there is.
+    turn: Semaphore,
+    /// The turns to write what is enough.
+    full_turns: Semaphore,
+}
+
+/// A batch that waits to be written.
+struct Waiting {
+    fence: Fence,
+    batch: Batch,
+    done: oneshot::Sender<Done>,
+}
+
+/// A batch that came back, and how its transaction ended. None: it was not written, for the sake of others perhaps.
+type Done = (Batch, Option<Written>);
+
+impl Together {
+    pub(crate) fn new() -> Together {
+        Together { waiting: Mutex::default(), turn: Semaphore::new(1), full_turns: Semaphore::new(FULL_TURNS) }
+    }
+
+    /// Writes a batch, alone or with those of other lanes.
+    pub(crate) async fn write(
+        &self,
+        connection: &mut Connection,
+        fence: &Fence,
+        batch: Batch,
+        worker: &str,
+    ) -> (Batch, Written) {
+        let (batch, written) = match may_share(&batch) {
+            true => self.share(connection, fence, batch, worker).await,
+            false => (batch, None),
+        };
+        match written {
+            Some(written) => (batch, written),
+            None => {
+                let written = write::batches(connection, &[LaneBatch { fence, batch: &batch }], worker).await;
+                (batch, written)
+            }
+        }
+    }
+
+    async fn share(&self, connection: &mut Connection, fence: &Fence, batch: Batch, worker: &str) -> Done {
+        let (done, mut is_done) = oneshot::channel();
+        let is_enough = self.wait(Waiting { fence: fence.clone(), batch, done });
+        let turn = match is_enough.then(|| self.full_turns.try_acquire()) {
+            Some(Ok(turn)) => turn,
+            _ => tokio::select! {
+                biased;
+                done = &mut is_done => return done.expect(ANSWERED),
+                turn = self.turn.acquire() => turn.expect("it is never closed"),
+            },
+        };
+        // Whoever had a turn before may have taken it.
+        let group = self.take(fence);
+        if !group.is_empty() {
+            write_group(connection, group, worker).await;
+        }
+        drop(turn);
+        is_done.await.expect(ANSWERED)
+    }
+
+    /// Puts a batch to those that wait, and says whether all of them are enough for a transaction.
+    fn wait(&self, batch: Waiting) -> bool {
+        let mut waiting = self.lock();
+        waiting.push(batch);
+        waiting.iter().map(|waiting| one_statement::rows(&waiting.batch)).sum::<usize>() >= ROWS_ENOUGH
+    }
+
+    /// The lane's batch, and as many others as go with it; nothing if another has taken it.
+    fn take(&self, fence: &Fence) -> Vec<Waiting> {
+        let mut waiting = self.lock();
+        let Some(own) = waiting.iter().position(|waiting| waiting.fence == *fence) else {
+            return Vec::new();
+        };
+        // Its lane is here to write it; the others come in the order in which they became ready.
+        waiting[..=own].rotate_right(1);
+        let mut rows = 0;
+        let fits = |waiting: &&Waiting| {
+            let is_enough = rows >= ROWS_ENOUGH;
+            rows += one_statement::rows(&waiting.batch);
+            !is_enough
+        };
+        let count = waiting.iter().take_while(fits).count();
+        waiting.drain(..count).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const ANSWERED: &str = "whoever takes a batch answers its lane";
+
+fn may_share(batch: &Batch) -> bool {
+    IS_GUARDED && one_statement::is_plain(batch) && one_statement::rows(batch) < ROWS_ENOUGH
+}
+
+/// Writes the batches, and answers their lanes.
+async fn write_group(connection: &mut Connection, group: Vec<Waiting>, worker: &str) {
+    let parts: Vec<_> =
+        group.iter().map(|waiting| LaneBatch { fence: &waiting.fence, batch: &waiting.batch }).collect();
+    let mut written = Some(write::batches(connection, &parts, worker).await);
+    observe::transaction(parts.len());
+    let is_shared = parts.len() > 1;
+    if is_shared && let Some(Written::Failed(error) | Written::Refused(error)) = &written {
+        tracing::debug!(batches = group.len(), %error, "batches of several lanes failed together; each is written by itself");
+        if let Some(Written::Failed(_)) = written {
+            // Where that fails too, the connection is broken, as this lane's own batch will find.
+            let _ = write::rollback(connection).await;
+        }
+        written = None;
+    }
+    for Waiting { fence, batch, done } in group {
+        let of_this = match &written {
+            Some(Written::Committed) => Some(Written::Committed),
+            Some(Written::Unknown(error)) if is_shared => {
+                Some(Written::Unknown(StoreError::Unanswered { partition: fence.partition, why: error.to_string() }))
+            }
+            // Of one batch alone.
+            _ => written.take(),
+        };
+        // A lane is never aborted: it waits for this.
+        let _ = done.send((batch, of_this));
+    }
+}
