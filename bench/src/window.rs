@@ -17,6 +17,10 @@ use crate::stack::Stack;
 /// How often progress is asked for where Postgres can tell it from a few rows, and where it has to add up its statistics.
 const ASK_CHEAPLY_EVERY: Duration = Duration::from_millis(75);
 const ASK_EVERY: Duration = Duration::from_millis(150);
+/// Rows that are counted sooner than Postgres' statistics, which are up to a second old, tell of them.
+const FEW: i64 = 20_000;
+/// The least share of a run between its two looks for its cost by event to mean something: clocks of processes tick at 10 ms.
+const SEEN_SHARE_MIN: f64 = 0.2;
 /// A run without progress for this long has failed.
 const STUCK_AFTER: Duration = Duration::from_secs(90);
 
@@ -70,13 +74,13 @@ pub struct Watched<'a> {
 
 impl Watched<'_> {
     /// Waits for the end and gives the cost by million events. CPU time and WAL are those between the first visible
-    /// result and the end; memory is the peak since the start.
+    /// result and the end, and left out where too little of the run lies between them; memory is the peak since the start.
     pub async fn until_done(&mut self, bar: &Bar) -> anyhow::Result<Figures> {
         let first = self.first(bar).await?;
         let last = self.last(first, bar).await?;
         let mut figures = Figures::new();
         let events = (last.done - first.done) as f64;
-        if events > 0.0 {
+        if events >= SEEN_SHARE_MIN * (self.target - self.base) as f64 {
             let per_million = |from: f64, to: f64| (to - from) * 1e6 / events;
             figures.insert(figure::CPU_PROCESS, per_million(first.process, last.process));
             figures.insert(figure::CPU_POSTGRES, per_million(first.postgres, last.postgres));
@@ -158,6 +162,7 @@ impl Watched<'_> {
     async fn glance(&mut self) -> anyhow::Result<i64> {
         match self.gauge.clone() {
             Gauge::Lanes | Gauge::Batches => self.exact().await,
+            _ if self.target <= FEW => self.exact().await,
             Gauge::Events => self.inserted("events\\_%").await,
             Gauge::Rows(table) => self.inserted(&table).await,
         }

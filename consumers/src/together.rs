@@ -3,9 +3,11 @@
 //! A transaction costs Postgres as much as a dozen events or more, however few it holds. So one is under way at a time:
 //! batches that become ready meanwhile wait, and the next takes all of them. A lone batch waits for nobody, and the busier
 //! the worker is, the more lanes share a transaction. Each batch keeps its own fence and its own proof row. All of them are
-//! committed or none, and where they are not, each lane writes its own as if there had been no others.
+//! committed or none, and where they are not, each lane writes its own as if there had been no others. So it does where the
+//! transaction under way takes long, as when it waits for a lock: no lane is held up by what another waits for.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use millrace_store::IS_GUARDED;
 use millrace_store::connect::Connection;
@@ -20,6 +22,9 @@ use crate::observe;
 const ROWS_ENOUGH: usize = 256;
 /// How many transactions that are worth it may be under way beside the one for whatever there is.
 const FULL_TURNS: usize = 3;
+
+/// How long a batch waits for its turn: longer than transactions of this size take.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The batches that wait, of all lanes of a worker.
 pub(crate) struct Together {
@@ -75,6 +80,10 @@ impl Together {
                 biased;
                 done = &mut is_done => return done.expect(ANSWERED),
                 turn = self.turn.acquire() => turn.expect("it is never closed"),
+                () = tokio::time::sleep(PATIENCE) => return match self.take_back(fence) {
+                    Some(batch) => (batch, None),
+                    None => is_done.await.expect(ANSWERED),
+                },
             },
         };
         // Whoever had a turn before may have taken it.
@@ -109,6 +118,13 @@ impl Together {
         };
         let count = waiting.iter().take_while(fits).count();
         waiting.drain(..count).collect()
+    }
+
+    /// The lane's batch, unless another has taken it.
+    fn take_back(&self, fence: &Fence) -> Option<Batch> {
+        let mut waiting = self.lock();
+        let own = waiting.iter().position(|waiting| waiting.fence == *fence)?;
+        Some(waiting.remove(own).batch)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {

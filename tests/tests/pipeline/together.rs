@@ -6,8 +6,10 @@ use millrace_tests::events::{charge, next, record_in};
 use millrace_tests::kafka::Raw;
 use millrace_tests::proxy::Loss;
 use millrace_tests::stack::heavy;
-use millrace_tests::{Pipeline, Proxy};
+use millrace_tests::{Pipeline, Proxy, until};
 use serde_json::Value;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor};
 
 const PARTITIONS: i32 = 4;
 const DRAIN_WITHIN: Duration = Duration::from_secs(120);
@@ -53,6 +55,42 @@ async fn lanes_share_transactions_and_what_one_cannot_write_holds_no_other_up() 
     assert_eq!(proxy.lost(), 24);
     assert!(worker.times_said("the reply to a shared commit was lost") > 0, "{}", worker.said());
     assert!(pipeline.ledger.number(SHARED).await > 10, "lanes wrote alone");
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_waits_for_a_lock_holds_no_other_up() {
+    const WAITING: &str = "SELECT concat_ws(' ', pid, query_start) FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let pipeline = Pipeline::of("together-lock", 2, "").await;
+    let _worker = pipeline.worker().start();
+    let first = charge("u-1", 100);
+    pipeline.publish([record_in(0, &first)]).await;
+    pipeline.drained(DRAIN_WITHIN).await;
+
+    let mut person = PgConnection::connect(&pipeline.stack.url_of(&pipeline.name)).await.expect("Postgres is there");
+    person.execute("BEGIN; SELECT FROM millrace.payments FOR UPDATE").await.expect("nobody else locks it");
+    pipeline.publish([record_in(0, &next(&first, "refund.succeeded", 1))]).await;
+    let waits = until("a lane waits for the lock", SOON, async || {
+        let waits = pipeline.ledger.texts(WAITING).await.map_err(|error| error.to_string())?;
+        if waits.is_empty() { Err("none does".to_owned()) } else { Ok(waits) }
+    })
+    .await;
+    pipeline.publish([record_in(1, &charge("u-2", 100))]).await;
+    until("the other lane writes", SOON, async || {
+        let positions = pipeline.ledger.positions().await.map_err(|error| error.to_string())?;
+        if positions[&1].1 == 1 { Ok(()) } else { Err(format!("{positions:?}")) }
+    })
+    .await;
+    assert_eq!(
+        pipeline.ledger.texts(WAITING).await.expect("the ledger answers"),
+        waits,
+        "it wrote only behind the wait"
+    );
+
+    person.execute("COMMIT").await.expect("it is still there");
+    pipeline.drained(DRAIN_WITHIN).await;
     pipeline.agrees_with_the_model().await;
     pipeline.finish().await;
 }
