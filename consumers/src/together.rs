@@ -166,3 +166,70 @@ async fn write_group(connection: &mut Connection, group: Vec<Waiting>, worker: &
         let _ = done.send((batch, of_this));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millrace_domain::ids::{Offset, Partition, PaymentId};
+    use millrace_domain::payment::Payment;
+    use millrace_store::rows::{Balances, Counts, PaymentRow};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn fence(partition: i32) -> Fence {
+        Fence { topic: "t".into(), topic_id: "id".into(), partition: Partition(partition), epoch: 1 }
+    }
+
+    fn batch(rows: usize) -> Batch {
+        let row = PaymentRow { payment_id: PaymentId(Uuid::nil()), stood: None, state: Payment::default() };
+        Batch {
+            from: Offset(0),
+            to: Offset(1),
+            counts: Counts::default(),
+            applied: vec![],
+            payments: vec![row; rows],
+            parked: vec![],
+            reparked: vec![],
+            unparked: vec![],
+            rejected_parked: vec![],
+            dead_letters: vec![],
+            balances: Balances::Note,
+            only_if_nothing_is_parked: false,
+        }
+    }
+
+    fn waiting(partition: i32, rows: usize) -> Waiting {
+        Waiting { fence: fence(partition), batch: batch(rows), done: oneshot::channel().0 }
+    }
+
+    fn partitions(group: &[Waiting]) -> Vec<i32> {
+        group.iter().map(|waiting| waiting.fence.partition.0).collect()
+    }
+
+    #[test]
+    fn a_group_begins_with_its_lane_and_goes_on_in_order_until_it_is_enough() {
+        let together = Together::new();
+        let enough: Vec<bool> = (0..5).map(|partition| together.wait(waiting(partition, 100))).collect();
+        assert_eq!(enough, [false, false, true, true, true]);
+        assert_eq!(partitions(&together.take(&fence(3))), [3, 0, 1]);
+        assert!(together.take(&fence(3)).is_empty(), "it was taken");
+        assert_eq!(partitions(&together.take(&fence(2))), [2, 4]);
+    }
+
+    #[test]
+    fn a_batch_is_taken_back_once_and_never_from_a_later_claim() {
+        let together = Together::new();
+        together.wait(waiting(0, 1));
+        assert_eq!(together.take_back(&Fence { epoch: 2, ..fence(0) }), None);
+        assert_eq!(together.take_back(&fence(0)), Some(batch(1)));
+        assert_eq!(together.take_back(&fence(0)), None);
+    }
+
+    #[test]
+    fn what_is_worth_a_transaction_of_its_own_or_does_more_than_apply_is_written_alone() {
+        assert!(may_share(&Batch { to: Offset(9), ..batch(ROWS_ENOUGH - 1) }));
+        assert!(!may_share(&batch(ROWS_ENOUGH)));
+        assert!(!may_share(&Batch { balances: Balances::Fold, ..batch(1) }));
+        assert!(!may_share(&Batch { counts: Counts { parked: 1, ..Counts::default() }, ..batch(1) }));
+    }
+}
