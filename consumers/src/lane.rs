@@ -36,11 +36,14 @@ use crate::observe;
 use crate::reading;
 use crate::session::{Session, Stopped, pause, waits};
 use crate::shares::Shares;
+use crate::together;
 
 /// How often a batch is looked up anew because of a key that stands already, before its rows are tried one by one.
 const LOOK_UPS_MAX: u32 = 5;
 /// How often a lane looks whether something was parked for too long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// SQLSTATE of a lock that was waited for in vain.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// A lane behind which this much waits has a backlog.
 const BACKLOG_BYTES: usize = 256 << 10;
 
@@ -273,10 +276,11 @@ impl Lane {
     async fn settle(&mut self, work: Work<'_>, refused: &mut Refused) -> Result<(), LaneEnd> {
         let began = Instant::now();
         let mut look_ups = 0;
+        let mut is_first = true;
         let mut waits = waits();
         loop {
             self.state.progress();
-            let failure = match self.attempt(work, refused, look_ups > 0, began).await? {
+            let failure = match self.attempt(work, refused, (look_ups > 0, is_first), began).await? {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -284,6 +288,10 @@ impl Lane {
             let state = failure.sqlstate().unwrap_or_default();
             tracing::debug!(partition = %self.fence.partition, %failure, %state, ?remedy, "batch failed");
             observe::retried(remedy);
+            is_first = false;
+            if state == LOCK_NOT_AVAILABLE {
+                tracing::warn!(partition = %self.fence.partition, "another session holds a lock that this lane waits for; trying again");
+            }
             match remedy {
                 Remedy::Fenced => return Err(LaneEnd::Fenced),
                 Remedy::Halt => return Err(LaneEnd::Halted(failure.to_string())),
@@ -309,12 +317,12 @@ impl Lane {
         Box::pin(self.settle(work, refused))
     }
 
-    /// One try: read, judge, write. The inner error says that nothing of it stands.
+    /// One try: read, judge, write; alone where it is not the first. The inner error says that nothing of it stands.
     async fn attempt(
         &mut self,
         work: Work<'_>,
         refused: &Refused,
-        thorough: bool,
+        (thorough, is_first): (bool, bool),
         began: Instant,
     ) -> Result<Result<(), StoreError>, LaneEnd> {
         let Judged { mut batch, entries, .. } = match self.judged(work, refused, thorough).await? {
@@ -330,7 +338,11 @@ impl Lane {
             Ok(connection) => connection,
             Err(error) => return Ok(Err(error)),
         };
-        let (batch, written) = self.shares.together.write(connection, &self.fence, batch, &self.config.worker).await;
+        let (fence, worker) = (&self.fence, &self.config.worker);
+        let (batch, written) = match is_first {
+            true => self.shares.together.write(connection, fence, batch, worker).await,
+            false => together::alone(connection, fence, batch, worker).await,
+        };
         match written {
             Written::Committed => {}
             Written::Refused(error) => return Ok(Err(error)),

@@ -50,6 +50,7 @@ pub(crate) async fn judged(
     }
     let mut judged = desk.surely(from).await?;
     desk.ensure_current(&judged).await?;
+    desk.ensure_nowhere(&judged).await?;
     judged.batch.only_if_nothing_is_parked = desk.takes_nothing_for_parked;
     if let Work::Records(records) = work {
         memory.is_replay = judged.batch.counts.duplicate as usize * 2 > records.len();
@@ -163,6 +164,28 @@ impl<'a> Reading<'a> {
         match doubtful.iter().all(is_current) {
             true => Ok(()),
             false => Err(StoreError::Stale { partition: self.setting.partition }),
+        }
+    }
+
+    /// An event that its payment rejects stands nowhere. Another lane may have applied or parked it behind the look at the
+    /// ids and before that at the payment, and then it is a duplicate, or in conflict.
+    async fn ensure_nowhere(&mut self, judged: &Judged) -> Result<(), StoreError> {
+        if !IS_GUARDED {
+            return Ok(());
+        }
+        let batch = &judged.batch;
+        let drained: Vec<_> = batch.rejected_parked.iter().map(|row| (row.reason, row.event_id)).collect();
+        let leaves = |id: &EventId| batch.unparked.contains(id) || drained.iter().any(|(_, drained)| drained == id);
+        let rejected = batch.dead_letters.iter().filter_map(|row| Some((row.reason, row.event_id?)));
+        let rejected: Vec<Uuid> =
+            rejected.filter(|(reason, id)| is_by_payment(*reason) && !leaves(id)).map(|(_, id)| id.0).collect();
+        let drained = drained.iter().filter(|(reason, _)| is_by_payment(*reason)).map(|(_, id)| id.0);
+        let stands =
+            !load::applied(self.connection, drained.chain(rejected.iter().copied()).collect()).await?.is_empty()
+                || !load::parked(self.connection, self.setting.partition, &[], &rejected).await?.is_empty();
+        match stands {
+            true => Err(StoreError::Stale { partition: self.setting.partition }),
+            false => Ok(()),
         }
     }
 

@@ -6,8 +6,8 @@
 //! committed or none, and where they are not, each lane writes its own as if there had been no others. So it does where the
 //! transaction under way takes long, as when it waits for a lock: no lane is held up by what another waits for.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use millrace_store::IS_GUARDED;
 use millrace_store::connect::Connection;
@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// The batches that wait, of all lanes of a worker.
 pub(crate) struct Together {
     waiting: Mutex<Vec<Waiting>>,
+    /// When the transaction for whatever there was began, if one is under way.
+    began: Mutex<Option<Instant>>,
     /// The turn to write whatever there is.
     turn: Semaphore,
     /// The turns to write what is enough.
@@ -47,7 +49,12 @@ type Done = (Batch, Option<Written>);
 
 impl Together {
     pub(crate) fn new() -> Together {
-        Together { waiting: Mutex::default(), turn: Semaphore::new(1), full_turns: Semaphore::new(FULL_TURNS) }
+        Together {
+            waiting: Mutex::default(),
+            began: Mutex::default(),
+            turn: Semaphore::new(1),
+            full_turns: Semaphore::new(FULL_TURNS),
+        }
     }
 
     /// Writes a batch, alone or with those of other lanes.
@@ -64,47 +71,51 @@ impl Together {
         };
         match written {
             Some(written) => (batch, written),
-            None => {
-                let written = write::batches(connection, &[LaneBatch { fence, batch: &batch }], worker).await;
-                (batch, written)
-            }
+            None => alone(connection, fence, batch, worker).await,
         }
     }
 
     async fn share(&self, connection: &mut Connection, fence: &Fence, batch: Batch, worker: &str) -> Done {
+        let Some(patience) = self.patience() else { return (batch, None) };
         let (done, mut is_done) = oneshot::channel();
         let is_enough = self.wait(Waiting { fence: fence.clone(), batch, done });
-        let turn = match is_enough.then(|| self.full_turns.try_acquire()) {
-            Some(Ok(turn)) => turn,
-            _ => tokio::select! {
-                biased;
-                done = &mut is_done => return done.expect(ANSWERED),
-                turn = self.turn.acquire() => turn.expect("it is never closed"),
-                () = tokio::time::sleep(PATIENCE) => return match self.take_back(fence) {
-                    Some(batch) => (batch, None),
-                    None => is_done.await.expect(ANSWERED),
-                },
-            },
-        };
-        // Whoever had a turn before may have taken it.
-        let group = self.take(fence);
-        if !group.is_empty() {
-            write_group(connection, group, worker).await;
+        if is_enough && let Ok(_turn) = self.full_turns.try_acquire() {
+            write_group(connection, self.take(fence), worker).await;
+            return is_done.await.expect(ANSWERED);
         }
-        drop(turn);
+        tokio::select! {
+            biased;
+            done = &mut is_done => return done.expect(ANSWERED),
+            turn = self.turn.acquire() => {
+                let _turn = turn.expect("it is never closed");
+                *lock(&self.began) = Some(Instant::now());
+                write_group(connection, self.take(fence), worker).await;
+                *lock(&self.began) = None;
+            }
+            () = tokio::time::sleep(patience) => {
+                if let Some(batch) = self.take_back(fence) {
+                    return (batch, None);
+                }
+            }
+        }
         is_done.await.expect(ANSWERED)
+    }
+
+    /// How long a batch may wait for its turn; none where the transaction under way has taken longer already.
+    fn patience(&self) -> Option<Duration> {
+        lock(&self.began).map_or(Some(PATIENCE), |began| PATIENCE.checked_sub(began.elapsed()))
     }
 
     /// Puts a batch to those that wait, and says whether all of them are enough for a transaction.
     fn wait(&self, batch: Waiting) -> bool {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         waiting.push(batch);
         waiting.iter().map(|waiting| one_statement::rows(&waiting.batch)).sum::<usize>() >= ROWS_ENOUGH
     }
 
-    /// The lane's batch, and as many others as go with it; nothing if another has taken it.
+    /// The lane's batch, and as many others as go with it; nothing if whoever had a turn before has taken it.
     fn take(&self, fence: &Fence) -> Vec<Waiting> {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         let Some(own) = waiting.iter().position(|waiting| waiting.fence == *fence) else {
             return Vec::new();
         };
@@ -122,14 +133,20 @@ impl Together {
 
     /// The lane's batch, unless another has taken it.
     fn take_back(&self, fence: &Fence) -> Option<Batch> {
-        let mut waiting = self.lock();
+        let mut waiting = lock(&self.waiting);
         let own = waiting.iter().position(|waiting| waiting.fence == *fence)?;
         Some(waiting.remove(own).batch)
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a batch in a transaction of its own.
+pub(crate) async fn alone(connection: &mut Connection, fence: &Fence, batch: Batch, worker: &str) -> (Batch, Written) {
+    let written = write::batches(connection, &[LaneBatch { fence, batch: &batch }], worker).await;
+    (batch, written)
 }
 
 const ANSWERED: &str = "whoever takes a batch answers its lane";
@@ -138,8 +155,11 @@ fn may_share(batch: &Batch) -> bool {
     IS_GUARDED && one_statement::is_plain(batch) && one_statement::rows(batch) < ROWS_ENOUGH
 }
 
-/// Writes the batches, and answers their lanes.
+/// Writes the batches, if there are any, and answers their lanes.
 async fn write_group(connection: &mut Connection, group: Vec<Waiting>, worker: &str) {
+    if group.is_empty() {
+        return;
+    }
     let parts: Vec<_> =
         group.iter().map(|waiting| LaneBatch { fence: &waiting.fence, batch: &waiting.batch }).collect();
     let mut written = Some(write::batches(connection, &parts, worker).await);
@@ -153,11 +173,11 @@ async fn write_group(connection: &mut Connection, group: Vec<Waiting>, worker: &
         }
         written = None;
     }
-    for Waiting { fence, batch, done } in group {
+    for Waiting { batch, done, .. } in group {
         let of_this = match &written {
             Some(Written::Committed) => Some(Written::Committed),
             Some(Written::Unknown(error)) if is_shared => {
-                Some(Written::Unknown(StoreError::Unanswered { partition: fence.partition, why: error.to_string() }))
+                Some(Written::Unknown(StoreError::Unanswered { why: error.to_string() }))
             }
             // Of one batch alone.
             _ => written.take(),

@@ -4,10 +4,12 @@
 WITH fence AS (
     UPDATE millrace.lanes AS l
     SET next_offset = m.to_offset
-    FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::boolean[], $8::integer[], $9::integer[])
+    FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::boolean[], $9::integer[], $10::integer[])
         AS m (partition, epoch, from_offset, to_offset, topic_id, only_if_nothing_is_parked, applied, duplicate)
     WHERE l.topic = $1 AND l.partition = m.partition AND l.owner_epoch = m.epoch AND l.next_offset = m.from_offset
       AND l.topic_id = m.topic_id AND NOT (m.only_if_nothing_is_parked AND EXISTS (SELECT FROM millrace.parked))
+      -- Before it waits for any lock; until the transaction ends.
+      AND ($8::text IS NULL OR set_config('lock_timeout', $8, true) <> '')
     RETURNING m.partition, m.epoch, m.from_offset, m.to_offset, m.topic_id, m.applied, m.duplicate
 ),
 logged AS (
@@ -20,9 +22,9 @@ logged AS (
            e.merchant_id, e.source, e.correlation_id, e.causation_id, e.metadata::jsonb
     FROM fence
     JOIN unnest(
-        $11::integer[], $12::uuid[], $13::uuid[], $14::bigint[], $15::bigint[], $16::bigint[], $17::timestamptz[],
-        $18::timestamptz[], $19::bigint[], $20::uuid[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[],
-        $26::text[], $27::text[], $28::text[], $29::text[], $30::text[]
+        $12::integer[], $13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[], $17::bigint[], $18::timestamptz[],
+        $19::timestamptz[], $20::bigint[], $21::uuid[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[],
+        $27::text[], $28::text[], $29::text[], $30::text[], $31::text[]
     ) AS e (
         partition, event_id, payment_id, version, "offset", amount_minor, occurred_at, published_at,
         sequence, operation_id, debit, credit, currency, event_type, user_id, merchant_id,
@@ -39,9 +41,9 @@ operated AS (
 states AS (
     SELECT n.*
     FROM unnest(
-        $31::integer[], $32::uuid[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[],
-        $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::bigint[], $44::bigint[], $45::bigint[],
-        $46::boolean[], $47::boolean[], $48::text[], $49::text[], $50::text[], $51::text[], $52::uuid[]
+        $32::integer[], $33::uuid[], $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[],
+        $40::bigint[], $41::bigint[], $42::bigint[], $43::bigint[], $44::bigint[], $45::bigint[], $46::bigint[],
+        $47::boolean[], $48::boolean[], $49::text[], $50::text[], $51::text[], $52::text[], $53::uuid[]
     ) AS n (
         partition, payment_id, old_version, old_last_sequence, version, last_sequence, authorized, captured,
         voided, refund_pending, refunded, disputed, lost, fees, intended,
@@ -75,7 +77,7 @@ noted AS (
     INSERT INTO millrace.balance_changes (partition, accounts, currencies, amounts)
     SELECT partition, array_agg(c.account), array_agg(c.currency), array_agg(c.amount::numeric)
     FROM fence
-    JOIN unnest($53::integer[], $54::text[], $55::text[], $56::text[]) AS c (partition, account, currency, amount)
+    JOIN unnest($54::integer[], $55::text[], $56::text[], $57::text[]) AS c (partition, account, currency, amount)
         USING (partition)
     GROUP BY partition
 ),
@@ -84,7 +86,7 @@ proved AS (
         topic_id, partition, from_offset, to_offset, epoch, applied, duplicate, parked, rejected,
         drained_applied, drained_duplicate, drained_rejected, worker
     )
-    SELECT topic_id, partition, from_offset, to_offset, epoch, applied, duplicate, 0, 0, 0, 0, 0, $10 FROM fence
+    SELECT topic_id, partition, from_offset, to_offset, epoch, applied, duplicate, 0, 0, 0, 0, 0, $11 FROM fence
 )
 -- Fewer fences moved than were given, or fewer payments changed than stood when they were read: a division by zero takes
 -- all of it back.

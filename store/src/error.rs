@@ -45,10 +45,8 @@ pub enum StoreError {
         partition: Partition,
     },
     /// The reply to a commit was lost, of a transaction with other lanes' batches.
-    #[error("partition {partition}: the reply to a shared commit was lost: {why}")]
+    #[error("the reply to a shared commit was lost: {why}")]
     Unanswered {
-        /// The lane.
-        partition: Partition,
         /// What came in place of the reply.
         why: String,
     },

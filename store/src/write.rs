@@ -23,6 +23,9 @@ use crate::error::StoreError;
 use crate::record::RawRecord;
 use crate::rows::{AppliedRow, Balances, Batch, Counts, DeadLetterRow, Fence, ParkedRow, PaymentRow, Stood};
 
+/// How long a transaction of several lanes waits for a lock: what one lane must wait for, it waits for alone.
+const SHARED_LOCK_TIMEOUT: &str = "1s";
+
 /// How writing a batch ended.
 #[derive(Debug)]
 pub enum Written {
@@ -146,6 +149,7 @@ fn bind_fences<'q>(statement: Statement<'q>, parts: &[LaneBatch<'q>]) -> Stateme
         .bind(each_part(parts, |_, batch| batch.to.0))
         .bind(each_part(parts, |fence, _| fence.topic_id.as_str()))
         .bind(each_part(parts, |_, batch| batch.only_if_nothing_is_parked))
+        .bind((parts.len() > 1).then_some(SHARED_LOCK_TIMEOUT))
 }
 
 /// The rows of the event log of all parts.

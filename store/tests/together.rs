@@ -12,6 +12,7 @@ use millrace_store::connect::Connection;
 use millrace_store::lanes;
 use millrace_store::rows::{Balances, Batch, Stood};
 use millrace_store::write::{self, LaneBatch, Written, one_statement};
+use sqlx::Executor;
 
 /// How batches are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,4 +119,32 @@ async fn where_one_batch_of_several_cannot_be_written_none_is() {
 
     let written = written(&mut connection, &[fine], Way::OneStatement).await;
     assert!(matches!(written, Written::Committed), "{written:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_lane_waits_for_ends_a_shared_transaction_soon_and_no_later_one() {
+    let test = TestDatabase::migrated().await;
+    let (mut connection, mut person) = (test.connect().await, test.connect().await);
+    let mut lanes = [Lane::claim(&mut connection, 0, 0).await, Lane::claim(&mut connection, 1, 0).await];
+    let batches = [
+        judged(&mut lanes[0], &[event(1, 1, PaymentCharged, 5)]),
+        judged(&mut lanes[1], &[event(2, 2, PaymentCharged, 5)]),
+    ];
+    let parts = [part(&lanes[0].fence, &batches[0]), part(&lanes[1].fence, &batches[1])];
+    person.execute("BEGIN; SELECT FROM millrace.lanes WHERE partition = 1 FOR UPDATE").await.unwrap();
+    for way in TOGETHER {
+        // Without an end of its own, the wait would be for ever: this connection has no bounds.
+        match written(&mut connection, &parts, way).await {
+            Written::Refused(error) => assert_eq!(error.sqlstate().as_deref(), Some("55P03"), "{way:?}: {error}"),
+            Written::Failed(error) => {
+                assert_eq!(error.sqlstate().as_deref(), Some("55P03"), "{way:?}: {error}");
+                write::rollback(&mut connection).await.unwrap();
+            }
+            other => panic!("{way:?}: {other:?}"),
+        }
+    }
+    let alone = written(&mut connection, &parts[..1], Way::Alone).await;
+    assert!(matches!(alone, Written::Committed), "{alone:?}");
+    let bound: String = sqlx::query_scalar("SHOW lock_timeout").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(bound, "0", "of that transaction alone");
 }

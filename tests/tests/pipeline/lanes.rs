@@ -11,18 +11,23 @@ use serde_json::Value;
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 const PAIRS: i64 = 300;
 
-/// Publishes pairs to two partitions before any worker runs, so that the two lanes race; returns how the ledger stands.
+/// Publishes pairs to two partitions before any worker runs, so that the two lanes race; each second one loses.
 async fn race(purpose: &str, rival: impl Fn(&Value) -> Value) -> Pipeline {
-    let pipeline = Pipeline::of(purpose, 2, "").await;
     let pairs: Vec<Value> = (0..PAIRS).map(|n| charge("first", 100 + n)).collect();
+    let pipeline = race_of(purpose, &pairs, rival).await;
+    let counts = pipeline.ledger.counts().await;
+    assert_eq!((counts["applied"], counts["rejected"]), (PAIRS, PAIRS), "{counts:?}");
+    pipeline
+}
+
+async fn race_of(purpose: &str, pairs: &[Value], rival: impl Fn(&Value) -> Value) -> Pipeline {
+    let pipeline = Pipeline::of(purpose, 2, "").await;
     let rivals: Vec<Value> = pairs.iter().map(rival).collect();
     pipeline.publish(pairs.iter().map(|event| record_in(0, event))).await;
     pipeline.publish(rivals.iter().map(|event| record_in(1, event))).await;
     let plan = || pipeline.worker().with(&["--batch-records-max", "3"]);
     let _workers = [plan().start(), plan().start()];
     pipeline.drained(DRAIN_WITHIN).await;
-    let counts = pipeline.ledger.counts().await;
-    assert_eq!((counts["applied"], counts["rejected"]), (PAIRS, PAIRS), "{counts:?}");
     let applied = pipeline.ledger.applied().await;
     let mut by_lane: BTreeMap<i32, usize> = BTreeMap::new();
     applied.iter().for_each(|applied| *by_lane.entry(applied.place.0).or_default() += 1);
@@ -47,6 +52,20 @@ async fn an_event_id_that_races_under_two_payments_is_applied_once() {
     let pipeline = race("ids", other_payment).await;
     let letters = pipeline.ledger.dead_letters().await;
     assert_eq!(by_reason(&letters), [("id_conflict", PAIRS as usize)].into());
+    pipeline.agrees_with_the_model().await;
+    pipeline.finish().await;
+}
+
+/// One lane may look at the ids before the other commits, and at the payments behind that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_meets_two_lanes_at_once_is_applied_once_and_a_duplicate_once() {
+    const EVENTS: i64 = 3_000;
+    let numbered = |n: i64| with(charge("first", 100 + n), "sequence", if n % 2 == 0 { Value::Null } else { 1.into() });
+    let events: Vec<Value> = (0..EVENTS).map(numbered).collect();
+    let pipeline = race_of("same", &events, Value::clone).await;
+    assert_eq!(by_reason(&pipeline.ledger.dead_letters().await), [].into());
+    let counts = pipeline.ledger.counts().await;
+    assert_eq!((counts["applied"], counts["duplicate"]), (EVENTS, EVENTS), "{counts:?}");
     pipeline.agrees_with_the_model().await;
     pipeline.finish().await;
 }
