@@ -25,6 +25,7 @@ const WORKER_METRICS: &[&str] = &[
     "millrace_postgres_up",
     "millrace_publish_to_commit_seconds",
     "millrace_records_total",
+    "millrace_transaction_batches",
 ];
 
 #[test]
@@ -36,6 +37,7 @@ fn the_names_of_the_metrics_are_an_interface() {
         worker::BATCHES,
         worker::BATCH_RECORDS,
         worker::BATCH_SECONDS,
+        worker::TRANSACTION_BATCHES,
         worker::PUBLISH_TO_COMMIT_SECONDS,
         worker::RETRIES,
         worker::LANES,
