@@ -106,6 +106,17 @@ pub(crate) struct Lane {
     shares: Arc<Shares>,
 }
 
+/// Which try of a batch it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Try {
+    /// It may share a transaction with batches of other lanes.
+    First,
+    /// What went wrong holds no other up.
+    Again,
+    /// The same, with everything looked up, for a key said that something stands.
+    Thorough,
+}
+
 type Records = Vec<(Record, Decoded)>;
 
 /// A boxed future of the lane's task.
@@ -276,11 +287,11 @@ impl Lane {
     async fn settle(&mut self, work: Work<'_>, refused: &mut Refused) -> Result<(), LaneEnd> {
         let began = Instant::now();
         let mut look_ups = 0;
-        let mut is_first = true;
+        let mut which = Try::First;
         let mut waits = waits();
         loop {
             self.state.progress();
-            let failure = match self.attempt(work, refused, (look_ups > 0, is_first), began).await? {
+            let failure = match self.attempt(work, refused, which, began).await? {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -288,7 +299,6 @@ impl Lane {
             let state = failure.sqlstate().unwrap_or_default();
             tracing::debug!(partition = %self.fence.partition, %failure, %state, ?remedy, "batch failed");
             observe::retried(remedy);
-            is_first = false;
             if state == LOCK_NOT_AVAILABLE {
                 tracing::warn!(partition = %self.fence.partition, "another session holds a lock that this lane waits for; trying again");
             }
@@ -305,6 +315,7 @@ impl Lane {
                 Remedy::LookForParked => self.memory.quiet = self.memory.quiet.after_being_wrong(),
                 Remedy::Retry => {}
             }
+            which = if look_ups > 0 { Try::Thorough } else { Try::Again };
             // What can be looked up is, at once; everything else is given a moment.
             if !matches!(remedy, Remedy::LookUp | Remedy::LookForParked) {
                 pause(waits.next().unwrap_or(Duration::from_secs(3)), &self.stop).await?;
@@ -317,15 +328,15 @@ impl Lane {
         Box::pin(self.settle(work, refused))
     }
 
-    /// One try: read, judge, write; alone where it is not the first. The inner error says that nothing of it stands.
+    /// One try: read, judge, write. The inner error says that nothing of it stands.
     async fn attempt(
         &mut self,
         work: Work<'_>,
         refused: &Refused,
-        (thorough, is_first): (bool, bool),
+        which: Try,
         began: Instant,
     ) -> Result<Result<(), StoreError>, LaneEnd> {
-        let Judged { mut batch, entries, .. } = match self.judged(work, refused, thorough).await? {
+        let Judged { mut batch, entries, .. } = match self.judged(work, refused, which == Try::Thorough).await? {
             Ok(judged) => judged,
             Err(error) => return Ok(Err(error)),
         };
@@ -339,9 +350,9 @@ impl Lane {
             Err(error) => return Ok(Err(error)),
         };
         let (fence, worker) = (&self.fence, &self.config.worker);
-        let (batch, written) = match is_first {
-            true => self.shares.together.write(connection, fence, batch, worker).await,
-            false => together::alone(connection, fence, batch, worker).await,
+        let (batch, written) = match which {
+            Try::First => self.shares.together.write(connection, fence, batch, worker).await,
+            Try::Again | Try::Thorough => together::alone(connection, fence, batch, worker).await,
         };
         match written {
             Written::Committed => {}
