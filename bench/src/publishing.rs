@@ -244,7 +244,7 @@ async fn publish_file(stack: &Stack, topic: &TopicName, file: &Path, lines: u64)
 
 /// The same number of records that are made already, from the first hand-over to the last acknowledgement.
 async fn raw_file(stack: &Stack, topic: &TopicName, records: &[Record], lines: u64) -> anyhow::Result<Figures> {
-    let producer = RawProducer::like_the_product(&stack.brokers, topic.as_str())?;
+    let producer = RawProducer::like_publishing_a_file(&stack.brokers, topic.as_str())?;
     producer.deliver(&records[0]).await?;
     let cpu = procfs::cpu_seconds(std::process::id())?;
     let began = Instant::now();

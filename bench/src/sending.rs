@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use millrace_generator::Outcome;
+use millrace_producer::ProducerConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -74,6 +75,10 @@ impl ProducerContext for Deliveries {
     }
 }
 
+fn settings(named: &[(&str, &str)]) -> ClientConfig {
+    named.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 /// A producer without anything of ours around it.
 pub struct RawProducer {
     client: ThreadedProducer<Deliveries>,
@@ -84,15 +89,19 @@ pub struct RawProducer {
 impl RawProducer {
     /// With the settings of millrace-producer.
     pub fn like_the_product(brokers: &str, topic: &str) -> anyhow::Result<RawProducer> {
-        RawProducer::with(PRODUCT, brokers, topic)
+        RawProducer::with(settings(PRODUCT), brokers, topic)
     }
 
-    fn with(settings: &[(&str, &str)], brokers: &str, topic: &str) -> anyhow::Result<RawProducer> {
-        let mut config = ClientConfig::new();
+    /// With those of `millrace publish FILE`.
+    pub fn like_publishing_a_file(brokers: &str, topic: &str) -> anyhow::Result<RawProducer> {
+        let mut config = settings(PRODUCT);
+        config.set("linger.ms", ProducerConfig::BULK_LINGER.as_millis().to_string());
+        config.set("delivery.timeout.ms", ProducerConfig::DELIVERY_TIMEOUT_MAX.as_millis().to_string());
+        RawProducer::with(config, brokers, topic)
+    }
+
+    fn with(mut config: ClientConfig, brokers: &str, topic: &str) -> anyhow::Result<RawProducer> {
         config.set("bootstrap.servers", brokers);
-        for (name, value) in settings {
-            config.set(*name, *value);
-        }
         let deliveries = Deliveries::default();
         let client = config.create_with_context(deliveries.clone()).context("a raw producer")?;
         Ok(RawProducer { client, deliveries, topic: topic.to_owned() })
@@ -148,7 +157,7 @@ pub async fn backlog(
     bar: &Bar,
 ) -> anyhow::Result<(u64, Outcome)> {
     const TELL_EVERY: u64 = 10_000;
-    let producer = RawProducer::with(BACKLOG, brokers, topic)?;
+    let producer = RawProducer::with(settings(BACKLOG), brokers, topic)?;
     let mut sent: u64 = 0;
     for record in workload.by_ref() {
         producer.enqueue(&record, None).await?;
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_computed_settings_are_those_of_the_product_too() {
-        let config = millrace_producer::ProducerConfig::new("b", "t");
+        let config = ProducerConfig::new("b", "t");
         let set = |name: &str| PRODUCT.iter().find(|(ours, _)| *ours == name).map(|(_, value)| (*value).to_owned());
         let records = u64::from(config.queue_records_max) * 2 + 1_000;
         let kbytes = u64::from(config.queue_bytes_max) / 1024 * 2 + 4_096;
