@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use millrace_store::connect;
+use millrace_store::connect::{self, Migration};
 use millrace_store::error::{Remedy, StoreError};
 use millrace_store::months;
 use rdkafka::consumer::BaseConsumer;
@@ -136,7 +136,12 @@ async fn make_ready(
             Err(error) => return Ok(Err(error)),
         };
         let made = match connect::migrate(&mut connection).await {
-            Ok(()) => months::ensure(&mut connection, &config.window, now()).await,
+            Ok(migrations) => {
+                for Migration { version, description } in migrations {
+                    tracing::info!(version, description, "the schema was migrated");
+                }
+                months::ensure(&mut connection, &config.window, now()).await
+            }
             Err(error) => Err(error),
         };
         match made {

@@ -5,6 +5,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection as _};
 
@@ -133,11 +134,21 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// The migrations that were run stand beside what they made, not in somebody else's schema.
 const MIGRATIONS_TABLE: &str = "millrace.schema_migrations";
 
-/// Brings the schema up to date. Many workers may do so at once: one does the work, the others wait. A role that may
-/// not change the schema is enough where nothing has to be done.
-pub async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
-    if is_current(connection).await? {
-        return Ok(());
+/// A step of the schema.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Migration {
+    /// Its number: they are run in this order.
+    pub version: i64,
+    /// What it is about, in a few words.
+    pub description: String,
+}
+
+/// Brings the schema up to date, and says which migrations that took. Many workers may do so at once: one does the work,
+/// the others wait, and say the same. A role that may not change the schema is enough where nothing has to be done.
+pub async fn migrate(connection: &mut PgConnection) -> Result<Vec<Migration>, StoreError> {
+    let done = migrations_done(connection).await?;
+    if MIGRATIONS.iter().map(|m| &m.version).eq(&done) {
+        return Ok(Vec::new());
     }
     // In one statement: who makes the schema at the same moment keeps its migrations before anything else.
     let strangers: bool =
@@ -154,7 +165,7 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
     migrator.create_schema("millrace");
     match migrator.run(connection).await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(missing(&done)),
         Err(sqlx::migrate::MigrateError::Execute(error)) => Err(StoreError::Database(error)),
         Err(sqlx::migrate::MigrateError::ExecuteMigration(error, _)) => Err(StoreError::Database(error)),
         Err(sqlx::migrate::MigrateError::VersionMissing(version)) => Err(StoreError::Migrate(format!(
@@ -164,13 +175,18 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
     }
 }
 
-async fn is_current(connection: &mut PgConnection) -> Result<bool, StoreError> {
+/// The migrations of this build that are not among these.
+fn missing(done: &[i64]) -> Vec<Migration> {
+    let missing = MIGRATIONS.iter().filter(|migration| !done.contains(&migration.version));
+    missing.map(|m| Migration { version: m.version, description: m.description.to_string() }).collect()
+}
+
+/// Which migrations were run, in order.
+async fn migrations_done(connection: &mut PgConnection) -> Result<Vec<i64>, StoreError> {
     let made: bool =
         sqlx::query_scalar(include_str!("../queries/has_migrations.sql")).fetch_one(&mut *connection).await?;
-    if !made {
-        return Ok(false);
+    match made {
+        true => Ok(sqlx::query_scalar(include_str!("../queries/list_migrations.sql")).fetch_all(connection).await?),
+        false => Ok(Vec::new()),
     }
-    let done: Vec<i64> =
-        sqlx::query_scalar(include_str!("../queries/list_migrations.sql")).fetch_all(connection).await?;
-    Ok(MIGRATIONS.iter().map(|m| m.version).eq(done))
 }

@@ -293,7 +293,8 @@ async fn what_was_written_is_read_back_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn months_are_made_once_however_many_ask() {
     let test = TestDatabase::empty().await;
-    connect::migrate(&mut test.connect().await).await.unwrap();
+    let migrations = connect::migrate(&mut test.connect().await).await.unwrap();
+    assert_eq!((migrations[0].version, migrations[0].description.as_str()), (1, "ledger"));
     let mut asking = Vec::new();
     for _ in 0..8 {
         let mut connection = test.connect().await;
@@ -335,7 +336,7 @@ async fn the_schema_is_made_once_however_many_ask() {
         }
     });
     let mut connection = test.connect().await;
-    connect::migrate(&mut connection).await.unwrap();
+    assert_eq!(connect::migrate(&mut connection).await.unwrap(), [], "nothing is missing any more");
     let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
     assert_eq!(number(&mut connection, "SELECT count(*) FROM millrace.schema_migrations").await, files as i64);
 }

@@ -160,7 +160,7 @@ async fn a_topic_that_appears_between_plan_and_apply_fails_by_itself() {
         let applied = cluster.apply(&stale).await.expect("an answer");
         let failed: Vec<&str> = applied.failed().map(|(_, reason)| reason).collect();
         assert_eq!(failed.len(), 1);
-        assert!(failed[0].contains("already exists"), "{failed:?}");
+        assert!(failed[0].contains("already exists: someone made it since"), "{failed:?}");
     })
     .await;
 }

@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use millrace_domain::ids::Micros;
 use millrace_domain::window::AcceptedWindow;
-use millrace_producer::{Producer, ProducerConfig};
 use millrace_store::totals::Standing;
 
 use crate::commands::publish::OnError;
@@ -24,7 +23,7 @@ use crate::output::Format;
 use crew::{Crew, Orders};
 use expectation::Expectation;
 use ground::Ground;
-use load::{Load, Published};
+use load::{Load, Producers, Published};
 use result::{Result, Run};
 use source::{Source, Totals};
 use teller::{Teller, count};
@@ -51,6 +50,8 @@ const STEADY_SHARE: u64 = 3;
 const SESSION_TIMEOUT: &str = "6s";
 /// The worker is killed once this share of the burst is accounted for, in percent.
 const KILL_AT_PERCENT: u64 = 35;
+/// How long a demo that was stopped waits for what is under way.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Watch payment events become a ledger: three workers, one killed in the middle, and the proof that all is well
 ///
@@ -96,14 +97,18 @@ pub async fn run(args: DemoArgs, connection: &Connection, output: Format) -> any
     stopper.on_signals()?;
     let mut stop = stopper.watch();
     let teller = Teller::new(output);
-    let mut crew = None;
+    let (mut crew, mut producers) = (None, None);
     let ended = tokio::select! {
         // A signal first: nothing new begins after it.
         biased;
         () = stopped_by_signal(&mut stop) => None,
-        ended = perform(&args, connection, &teller, &stopper, &mut crew) => Some(ended),
+        ended = perform(&args, connection, &teller, &stopper, (&mut crew, &mut producers)) => Some(ended),
     };
     teller.end();
+    if let Some(producers) = &producers {
+        // What is still under way then was never called accepted.
+        let _ = producers.close(Some(GIVEN_UP_WITHIN)).await;
+    }
     if let Some(crew) = &mut crew {
         crew.stop().await?;
     }
@@ -129,13 +134,13 @@ async fn stopped_by_signal(stop: &mut tokio::sync::watch::Receiver<Option<Stop>>
     }
 }
 
-/// All of the demo but its end. The crew is the caller's, who ends it however this ends.
+/// All of the demo but its end. The crew and the producers are the caller's, who ends them however this ends.
 async fn perform(
     args: &DemoArgs,
     connection: &Connection,
     teller: &Teller,
     stopper: &Stopper,
-    crew: &mut Option<Crew>,
+    (crew, connected): (&mut Option<Crew>, &mut Option<Producers>),
 ) -> anyhow::Result<(Result, Ground)> {
     let now = now()?;
     let expectation = args.expect.as_deref().map(Expectation::load).transpose()?;
@@ -151,12 +156,10 @@ async fn perform(
     teller.say("database", &format!("{}, made anew", ground.database.shown()));
 
     let crew = crew.insert(Crew::new(orders(args, connection, &ground, &source.window, now))?);
-    let mut producer = ProducerConfig::new(&connection.brokers, ground.topic.name.as_str());
-    producer.client_id = "millrace-demo".into();
-    producer.delivery_timeout = load::DELIVERY_TIMEOUT;
-    let producer = Producer::connect(producer).await?;
-    let (run, expected) = play(args, &mut source, &ground, &producer, crew, teller, stopper).await?;
-    producer.close(load::DELIVERY_TIMEOUT).await?;
+    let producers = Producers::connect(&connection.brokers, ground.topic.name.as_str()).await?;
+    let producers = connected.insert(producers);
+    let (run, expected) = play(args, &mut source, &ground, producers, crew, teller, stopper).await?;
+    producers.close(None).await?;
 
     let late = crew.stop().await?;
     let how = if late.is_empty() { String::new() } else { format!("; too slow, so killed: {}", late.join(", ")) };
@@ -174,7 +177,7 @@ async fn play(
     args: &DemoArgs,
     source: &mut Source,
     ground: &Ground,
-    producer: &Producer,
+    producers: &Producers,
     crew: &mut Crew,
     teller: &Teller,
     stopper: &Stopper,
@@ -189,7 +192,7 @@ async fn play(
     teller.say("claimed", &format!("partitions by {}", shares.join("; ")));
 
     let (lines, expected) = source.start()?;
-    let mut load = Load::new(producer, source.name.clone(), source.skipped.take(), stopper.clone(), lines);
+    let mut load = Load::new(producers, source.name.clone(), source.skipped.take(), stopper.clone(), lines);
     let warm_up_lines = WARM_UP_LINES_MAX.min(source.lines / STEADY_SHARE / 4);
     let steady_lines = STEADY_LINES_MAX.min(source.lines / STEADY_SHARE);
     teller.say(

@@ -272,5 +272,10 @@ fn only(result: KafkaResult<Vec<TopicResult>>) -> Result<(), String> {
 }
 
 fn refused_by_broker(code: RDKafkaErrorCode) -> String {
-    format!("{code}; the brokers' logs say more")
+    match code {
+        RDKafkaErrorCode::TopicAlreadyExists => {
+            "it already exists: someone made it since this was planned, another `millrace topics apply` perhaps. Plan again".to_owned()
+        }
+        code => format!("{code}; the brokers' logs say more"),
+    }
 }

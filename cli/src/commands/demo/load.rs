@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use millrace_producer::Producer;
+use millrace_producer::{ConnectError, Producer, ProducerConfig, Unflushed};
 use tokio::sync::mpsc;
 
 use crate::commands::publish::acks::Acks;
@@ -20,12 +20,36 @@ use crate::commands::publish::stop::Stopper;
 use crate::commands::publish::{self, End};
 
 /// How long an event is tried.
-pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const BATCHES_MAX: usize = 4;
+
+/// One producer for events that have their own time each, one for as many as there are.
+pub struct Producers {
+    paced: Producer,
+    bulk: Producer,
+}
+
+impl Producers {
+    /// Both, for one topic.
+    pub async fn connect(brokers: &str, topic: &str) -> Result<Producers, ConnectError> {
+        let mut config = ProducerConfig::new(brokers, topic);
+        config.client_id = "millrace-demo".into();
+        config.delivery_timeout = DELIVERY_TIMEOUT;
+        let bulk = ProducerConfig { linger: ProducerConfig::BULK_LINGER, ..config.clone() };
+        Ok(Producers { paced: Producer::connect(config).await?, bulk: Producer::connect(bulk).await? })
+    }
+
+    /// Waits for what is under way: `DELIVERY_TIMEOUT`, unless somebody is in a hurry.
+    pub async fn close(&self, deadline: Option<Duration>) -> Result<(), Unflushed> {
+        let deadline = deadline.unwrap_or(DELIVERY_TIMEOUT);
+        let (paced, bulk) = tokio::join!(self.paced.close(deadline), self.bulk.close(deadline));
+        paced.and(bulk)
+    }
+}
 
 /// What is published, and where it stands.
 pub struct Load<'a> {
-    producer: &'a Producer,
+    producers: &'a Producers,
     name: String,
     skipped: Option<SkippedLines>,
     stopper: Stopper,
@@ -50,23 +74,25 @@ pub struct Published {
 impl<'a> Load<'a> {
     /// Lines that nobody has published yet.
     pub fn new(
-        producer: &'a Producer,
+        producers: &'a Producers,
         name: String,
         skipped: Option<SkippedLines>,
         stopper: Stopper,
         lines: mpsc::Receiver<Vec<Item>>,
     ) -> Load<'a> {
-        Load { producer, name, skipped, stopper, lines: Cut { source: lines, ahead: VecDeque::new() } }
+        Load { producers, name, skipped, stopper, lines: Cut { source: lines, ahead: VecDeque::new() } }
     }
 
     /// Publishes the next lines, each at its own time if there is a pace, and waits until all are acknowledged.
     pub async fn publish(&mut self, lines: u64, per_second: Option<u32>) -> anyhow::Result<Published> {
         let began = Instant::now();
+        // Whatever went before is acknowledged, so that the order holds from one to the other.
+        let producer = if per_second.is_some() { &self.producers.paced } else { &self.producers.bulk };
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
         let (steps, settled) = steps::channel();
         let mut unknown_types = None;
         let feed = Feed {
-            producer: self.producer,
+            producer,
             steps,
             skipped: self.skipped.as_mut(),
             pace: per_second.map(Pace::new),
@@ -74,7 +100,7 @@ impl<'a> Load<'a> {
             stop: self.stopper.watch(),
         };
         let settle = Settle {
-            producer: self.producer,
+            producer,
             steps: settled,
             acks: Acks::new(Mark::default(), 0),
             keeper: None,
@@ -86,7 +112,7 @@ impl<'a> Load<'a> {
         };
         let forward = self.lines.forward(lines, sender);
         let ((), fed, (acks, keeper, trouble)) = tokio::join!(forward, feed.run(batches), settle.run());
-        let end = End { fed: fed?, acks, keeper, trouble, unknown: self.producer.in_flight(), unknown_types };
+        let end = End { fed: fed?, acks, keeper, trouble, unknown: producer.in_flight(), unknown_types };
         match publish::error(&self.name, &end, self.stopper.reason()) {
             Some(error) => Err(error),
             None => Ok(Published {
