@@ -107,7 +107,7 @@ pub async fn run(args: DemoArgs, connection: &Connection, output: Format) -> any
     teller.end();
     if let Some(producers) = &producers {
         // What is still under way then was never called accepted.
-        let _ = producers.close(Some(GIVEN_UP_WITHIN)).await;
+        let _ = producers.close(GIVEN_UP_WITHIN).await;
     }
     if let Some(crew) = &mut crew {
         crew.stop().await?;
@@ -159,7 +159,7 @@ async fn perform(
     let producers = Producers::connect(&connection.brokers, ground.topic.name.as_str()).await?;
     let producers = connected.insert(producers);
     let (run, expected) = play(args, &mut source, &ground, producers, crew, teller, stopper).await?;
-    producers.close(None).await?;
+    producers.close(load::DELIVERY_TIMEOUT).await?;
 
     let late = crew.stop().await?;
     let how = if late.is_empty() { String::new() } else { format!("; too slow, so killed: {}", late.join(", ")) };

@@ -20,7 +20,7 @@ use crate::commands::publish::stop::Stopper;
 use crate::commands::publish::{self, End};
 
 /// How long an event is tried.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const BATCHES_MAX: usize = 4;
 
 /// One producer for events that have their own time each, one for as many as there are.
@@ -39,9 +39,8 @@ impl Producers {
         Ok(Producers { paced: Producer::connect(config).await?, bulk: Producer::connect(bulk).await? })
     }
 
-    /// Waits for what is under way: `DELIVERY_TIMEOUT`, unless somebody is in a hurry.
-    pub async fn close(&self, deadline: Option<Duration>) -> Result<(), Unflushed> {
-        let deadline = deadline.unwrap_or(DELIVERY_TIMEOUT);
+    /// Takes nothing more, and waits for what is under way.
+    pub async fn close(&self, deadline: Duration) -> Result<(), Unflushed> {
         let (paced, bulk) = tokio::join!(self.paced.close(deadline), self.bulk.close(deadline));
         paced.and(bulk)
     }
