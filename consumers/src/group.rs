@@ -38,6 +38,8 @@ const REVOKE_DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) const CLAIM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A question to the brokers from this thread.
 pub(crate) const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Why Kafka is away, where no connection can be made: librdkafka's own count of brokers that are down misleads.
+pub(crate) const NO_BROKER: &str = "no broker can be reached";
 /// The least that one question for a first offset may take: the deadline is for all of them.
 const FIRST_OFFSET_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
@@ -93,7 +95,7 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.kafka.failed(&reason),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.kafka.failed(&NO_BROKER),
             _ => tracing::debug!(%error, reason, "librdkafka reports an error"),
         }
     }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fetchers;
 use crate::flow::backpressure::{Flow, Marks};
-use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, listed, mirror};
+use crate::group::{BROKER_TIMEOUT, CLAIM_AGAIN_AFTER, Group, Lanes, NO_BROKER, listed, mirror};
 use crate::lane::{Command, LaneEnd};
 use crate::metrics as names;
 
@@ -347,7 +347,7 @@ impl Reader {
                 Ok(())
             }
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.group().health.kafka.failed(&error);
+                self.group().health.kafka.failed(&NO_BROKER);
                 Ok(())
             }
             _ => {

@@ -21,6 +21,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How many looks pass between two measurements of the lag.
 const LAG_EVERY: u32 = 5;
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How many looks in a row must fail before Kafka is called away: each asks some broker, and one that hangs is not the
+/// cluster. Where no broker can be reached, librdkafka says so at once.
+const LOOKS_IN_VAIN: u32 = 3;
 
 /// What the watch needs.
 pub(crate) struct Watch {
@@ -36,9 +39,11 @@ impl Watch {
     pub(crate) fn run(self) {
         let mut first_id: Option<String> = None;
         let mut missing_said = false;
-        let mut looks: u32 = 0;
+        let (mut looks, mut in_vain): (u32, u32) = (0, 0);
         while !self.stop.is_cancelled() {
-            match topic_id::ask(&self.consumer, &self.topic, TIMEOUT) {
+            let answer = topic_id::ask(&self.consumer, &self.topic, TIMEOUT);
+            in_vain = if matches!(answer, Err(TopicIdError::Unavailable { .. })) { in_vain + 1 } else { 0 };
+            match answer {
                 Ok(id) => {
                     self.health.kafka.answered();
                     self.health.topic_is_missing(false);
@@ -56,6 +61,7 @@ impl Watch {
                         tracing::error!(%error, "waiting for the topic");
                     }
                 }
+                Err(error) if in_vain < LOOKS_IN_VAIN => tracing::debug!(%error, "some broker does not answer"),
                 Err(error) => self.health.kafka.failed(&error),
             }
             self.rest();

@@ -2,7 +2,8 @@
 SELECT l.topic, l.topic_id, l.partition, l.owner, l.owner_epoch AS epoch, l.start_offset, l.next_offset,
        to_char(l.claimed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS claimed_at,
        to_char(b.committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_commit_at,
-       extract(epoch FROM clock_timestamp() - b.committed_at)::float8 AS last_commit_age_seconds
+       extract(epoch FROM clock_timestamp() - b.committed_at)::float8 AS last_commit_age_seconds,
+       extract(epoch FROM clock_timestamp() - greatest(b.committed_at, l.claimed_at))::float8 AS quiet_seconds
 FROM millrace.lanes AS l
 LEFT JOIN LATERAL (
     SELECT committed_at

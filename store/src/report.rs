@@ -57,6 +57,8 @@ pub struct LaneReport {
     pub last_commit_at: Option<String>,
     /// How long ago that was.
     pub last_commit_age_seconds: Option<f64>,
+    /// How long nothing was heard of it: neither a claim nor a batch with records.
+    pub quiet_seconds: Option<f64>,
 }
 
 /// What became of all records: the sums of the proof rows. `applied`, `duplicate`, `parked` and `rejected` add up to

@@ -113,11 +113,11 @@ pub async fn run(args: DemoArgs, connection: &Connection, output: Format) -> any
         crew.stop().await?;
     }
     let Some(ended) = ended else {
-        teller.say("stopped", "by a signal; the workers have ended");
         let number = match stopper.reason() {
             Some(Stop::Signal(number)) => number,
             _ => 0,
         };
+        teller.say("stopped", &format!("by {}; the workers have ended", stop::name(number)));
         return Ok(ExitCode::from(stop::exit_code(number)));
     };
     let (result, ground) = ended?;

@@ -54,7 +54,7 @@ const EXIT_SKIPPED: u8 = 3;
 ///
 /// While it runs, a checkpoint beside the file tells up to which line everything is acknowledged. After a bad line,
 /// a Ctrl-C, an outage or a crash, the same command with --resume goes on there. After a crash (kill -9, power) the
-/// lines of the last second are published again: under the same event ids, so the worker counts them as duplicates
+/// lines of the last seconds are published again: under the same event ids, so the worker counts them as duplicates
 /// and applies nothing twice.
 ///
 /// Exit codes: 0 all lines are accepted; 1 it stopped at an error; 3 all are accepted but the skipped lines
@@ -76,7 +76,8 @@ pub struct PublishArgs {
     skipped: Option<PathBuf>,
     /// Go on behind the last acknowledged line of the checkpoint; start at the first line if there is none
     ///
-    /// Refused if the file, the topic or the cluster is not the checkpoint's. A file may have grown since.
+    /// Refused if the topic or the cluster is not the checkpoint's, or the file does not begin as it did: its first 64 KiB
+    /// are compared. It may have grown since; what was changed in it further on, before the mark, is not seen.
     #[arg(long)]
     resume: bool,
     /// Where the checkpoint is kept [default: FILE.checkpoint; none for stdin]

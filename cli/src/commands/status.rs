@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::connection::{Connection, topics_apart};
 use crate::output::Format;
-use crate::show::{major, print, print_json, print_or_end};
+use crate::show::{grouped, major, print, print_json, print_or_end};
 use crate::signals;
 
 /// Show the topic, the lanes and their backlog, what became of the events, and whether the books balance.
@@ -28,15 +28,17 @@ use crate::signals;
 /// Figures come from proof rows and balances; the event log is not read. One look costs a scan of batches (a row for
 /// each transaction), of dead letters and of payments: about a second for every few million of them.
 ///
-/// Exit codes: 0 shown and in balance, 1 Kafka or Postgres is away, the two do not agree, or the books do not
-/// balance.
+/// Exit codes: 0 shown and in balance, 1 Kafka or Postgres is away, the two do not agree, a lane stands still before
+/// records that wait, or the books do not balance.
 #[derive(Args)]
 #[command(after_help = "\
 With -o json, one document (with --watch one a line):
   kafka             {brokers: [{id, address, rack}], topic: {name, partitions, durability, leaderless_partitions,
                     under_replicated_partitions}} or null
-  lanes             [{partition, owner, epoch, start_offset, next_offset, claimed_at, last_commit_at,
-                    last_commit_age_seconds, low_watermark, high_watermark, backlog}]; backlog null: unknown
+  lanes             [{partition, owner, epoch, start_offset, next_offset, claimed_at,
+                    last_commit_at, last_commit_age_seconds, quiet_seconds, low_watermark,
+                    high_watermark, backlog}]; quiet: without a commit or a claim;
+                    backlog null: unknown
   backlog           records that no batch accounts for yet, in all partitions
   records_per_second  {last_10_seconds, last_60_seconds}
   dispositions      {records, applied, duplicate, parked, rejected, drained_applied, drained_duplicate,
@@ -104,6 +106,7 @@ struct Lane {
     claimed_at: Option<String>,
     last_commit_at: Option<String>,
     last_commit_age_seconds: Option<f64>,
+    quiet_seconds: Option<f64>,
     low_watermark: Option<i64>,
     high_watermark: Option<i64>,
     backlog: Option<i64>,
@@ -227,6 +230,9 @@ async fn look(database: &Database, cluster: &Cluster, connection: &Connection, t
     let is_known = !ends.is_empty() && all_answer && disagreements.is_empty();
     look.backlog = look.lanes.iter().map(|lane| lane.backlog).sum::<Option<i64>>().filter(|_| is_known);
     look.kafka = kafka;
+    if is_known {
+        look.problems.extend(standing_still(database, &look.lanes).await);
+    }
     look.problems.extend(another.iter().map(ToString::to_string).chain(disagreements));
     look.advise();
     look
@@ -326,6 +332,43 @@ fn disagreement(lane: &Lane) -> Option<String> {
     ))
 }
 
+/// Lanes that have records to write and do not: their worker halted them, or there is none. Nobody but the worker itself
+/// knows of a halt, so this waits to see whether they move.
+async fn standing_still(database: &Database, lanes: &[Lane]) -> Option<String> {
+    const SEEN_AGAIN_AFTER: Duration = Duration::from_secs(3);
+    if !lanes.iter().any(may_stand) {
+        return None;
+    }
+    tokio::time::sleep(SEEN_AGAIN_AFTER).await;
+    let read = async { report::lanes(&mut database.connect_reader().await?).await };
+    let again: BTreeMap<i32, i64> = read.await.ok()?.iter().map(|lane| (lane.partition, lane.next_offset)).collect();
+    let stands = |lane: &&Lane| may_stand(lane) && lane.next_offset == again.get(&lane.partition).copied();
+    said_of_standing(&lanes.iter().filter(stands).collect::<Vec<_>>())
+}
+
+/// Whether a lane may have had records before it for a while.
+fn may_stand(lane: &Lane) -> bool {
+    const QUIET_SECONDS: f64 = 30.0;
+    lane.backlog.is_some_and(|backlog| backlog > 0) && lane.quiet_seconds.is_some_and(|seconds| seconds > QUIET_SECONDS)
+}
+
+fn said_of_standing(lanes: &[&Lane]) -> Option<String> {
+    let quiet_seconds = lanes.iter().filter_map(|lane| lane.quiet_seconds).min_by(f64::total_cmp)?;
+    let partitions: Vec<String> = lanes.iter().map(|lane| lane.partition.to_string()).collect();
+    let owners: BTreeSet<&str> = lanes.iter().filter_map(|lane| lane.owner.as_deref()).collect();
+    let backlog = lanes.iter().filter_map(|lane| lane.backlog).sum();
+    Some(format!(
+        "{} {}: {} records wait, and nothing was heard of {} for {}: no worker runs, or it halted there, or it stands still. The \
+         last owner was {}: see its log, and docs/runbooks.md",
+        if lanes.len() == 1 { "partition" } else { "partitions" },
+        partitions.join(", "),
+        grouped(backlog),
+        if lanes.len() == 1 { "its lane" } else { "their lanes" },
+        humantime::format_duration(Duration::from_secs(quiet_seconds as u64)),
+        owners.into_iter().collect::<Vec<_>>().join(", ")
+    ))
+}
+
 /// Each partition that the ledger or Kafka knows.
 fn lanes(stored: Vec<LaneReport>, ends: &[Watermarks]) -> Vec<Lane> {
     let mut stored: BTreeMap<i32, LaneReport> = stored.into_iter().map(|lane| (lane.partition, lane)).collect();
@@ -349,6 +392,7 @@ fn joined(partition: i32, stored: Option<LaneReport>, end: Option<&&Watermarks>)
             claimed_at: lane.claimed_at,
             last_commit_at: lane.last_commit_at,
             last_commit_age_seconds: lane.last_commit_age_seconds,
+            quiet_seconds: lane.quiet_seconds,
             low_watermark,
             high_watermark,
             backlog,
@@ -362,6 +406,7 @@ fn joined(partition: i32, stored: Option<LaneReport>, end: Option<&&Watermarks>)
             claimed_at: None,
             last_commit_at: None,
             last_commit_age_seconds: None,
+            quiet_seconds: None,
             low_watermark,
             high_watermark,
             backlog,

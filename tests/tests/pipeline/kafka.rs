@@ -246,3 +246,27 @@ async fn a_gap_that_a_person_accepts_is_stepped_over_and_named_by_verify() {
     says(&["verify"], 0, "a test's retention").await;
     pipeline.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_names_a_lane_that_stands_still_before_records_that_wait() {
+    let pipeline = Pipeline::of("standing", 1, "").await;
+    let charges = |count| (0..count).map(|n| record_in(0, &charge("u-1", 100 + n))).collect::<Vec<_>>();
+    pipeline.publish(charges(10)).await;
+    let mut first = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    first.terminate();
+    first.ended(SOON).await;
+    for statement in [
+        "UPDATE millrace.batches SET committed_at = committed_at - interval '1 hour'",
+        "UPDATE millrace.lanes SET claimed_at = claimed_at - interval '1 hour'",
+    ] {
+        pipeline.ledger.execute(statement).await;
+    }
+    pipeline.says(&["status"], 0, "no backlog", SOON).await;
+    pipeline.publish(charges(3)).await;
+    pipeline.says(&["status"], 1, "partition 0: 3 records wait, and nothing was heard of its lane for 1h", SOON).await;
+    let _second = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    pipeline.says(&["status"], 0, "no backlog", SOON).await;
+    pipeline.finish().await;
+}

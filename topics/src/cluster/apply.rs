@@ -276,6 +276,9 @@ fn refused_by_broker(code: RDKafkaErrorCode) -> String {
         RDKafkaErrorCode::TopicAlreadyExists => {
             "it already exists: someone made it since this was planned, another `millrace topics apply` perhaps. Plan again".to_owned()
         }
+        RDKafkaErrorCode::InvalidPartitions => {
+            "its partitions are not as many as when this was planned: someone else grew it meanwhile. Plan again".to_owned()
+        }
         code => format!("{code}; the brokers' logs say more"),
     }
 }

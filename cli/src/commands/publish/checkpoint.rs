@@ -114,9 +114,10 @@ impl Checkpoint {
         Ok(Some(checkpoint))
     }
 
-    /// Where the file is written before it takes the place of the one before.
+    /// Where the file is written before it takes the place of the one before. Each process has its own: of two that publish
+    /// one file, the last to write is who is resumed, and either mark is right.
     pub fn new_path(path: &Path) -> PathBuf {
-        with_suffix(path, ".new")
+        with_suffix(path, &format!(".new-{}", std::process::id()))
     }
 
     /// Replaces the file.
@@ -226,7 +227,7 @@ mod tests {
         checkpoint.line = 4;
         checkpoint.save(&path).expect("writable");
         assert_eq!(Checkpoint::load(&path).expect("readable"), Some(checkpoint));
-        assert!(!with_suffix(&path, ".new").exists());
+        assert!(!Checkpoint::new_path(&path).exists());
         fs::remove_file(&path).expect("it is there");
         assert_eq!(Checkpoint::load(&path).expect("no file is no checkpoint"), None);
     }

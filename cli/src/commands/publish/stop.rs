@@ -76,3 +76,11 @@ pub async fn stopped(watch: &mut watch::Receiver<Option<Stop>>) {
 pub fn exit_code(signal: i32) -> u8 {
     128 + signal as u8
 }
+
+/// What people call a signal of those that stop.
+pub fn name(signal: i32) -> &'static str {
+    match signal == SignalKind::interrupt().as_raw_value() {
+        true => "SIGINT",
+        false => "SIGTERM",
+    }
+}
