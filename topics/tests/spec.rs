@@ -205,6 +205,11 @@ const TOPIC_REFUSALS: &[(&str, &str)] = &[
          value",
     ),
     (
+        "{ partitions: 1, config: { retention.ms: 20s }, consumers: [{ group: g, max_lag: 30s }, { group: h, max_lag: 5s }] }",
+        "4:47: topics.t.config.retention.ms: is `20s`, and group `g` may be 30s behind: what it has not read yet would be \
+         deleted, and its lane would halt at the hole. Raise `retention.ms`, or lower the group's `max_lag`",
+    ),
+    (
         "{ partitions: 1, consumers: [{ group: g, max_lag: 1s }, { group: g, max_lag: 2s }] }",
         "4:71: topics.t.consumers[1].group: group `g` is listed twice. Keep one of the two",
     ),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::problem::{Position, ProblemKind, nearest};
 use super::reader::{self, Problems, Section};
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 use super::{ConsumerSpec, Origin, TopicPositions, TopicSpec};
 use crate::durability::{Durability, MinInsyncReplicas, ReplicationFactor};
 use crate::name::{Partitions, TopicName};
@@ -27,6 +27,7 @@ const TOPIC_KEYS: [&str; 9] = [
     "config",
     "consumers",
 ];
+const RETENTION: &str = "retention.ms";
 const CONSUMER_KEYS: [&str; 2] = ["group", "max_lag"];
 
 /// How long a dead letter topic without an entry of its own keeps its records: 30 days.
@@ -124,6 +125,7 @@ impl TopicForm<'_> {
         self.check_schema(&section, schema.as_deref(), key.as_deref(), problems);
         let dead_letter = dead_letter(&section, name.as_ref(), problems);
         let consumers = consumers(&section, problems);
+        check_retention(&section, &config, &consumers, problems);
         let (partitions, partitions_at) = partitions?;
         let (durability, factor_at) = durability?;
         Some(TopicSpec {
@@ -274,6 +276,31 @@ fn consumers(topic: &Section<'_>, problems: &mut Problems) -> Vec<ConsumerSpec> 
     consumers
 }
 
+/// Records must outlive what the consumers are allowed.
+fn check_retention(
+    topic: &Section<'_>,
+    config: &BTreeMap<String, String>,
+    consumers: &[ConsumerSpec],
+    problems: &mut Problems,
+) {
+    // -1 is for ever.
+    let Some(retention_ms) = config.get(RETENTION).and_then(|ms| ms.parse::<u64>().ok()) else { return };
+    let slowest = consumers.iter().max_by_key(|consumer| consumer.max_lag);
+    let Some(ConsumerSpec { group, max_lag }) = slowest else { return };
+    let retention = Duration::from_millis(retention_ms);
+    if retention > *max_lag {
+        return;
+    }
+    let written = topic.get("config").and_then(|node| match &node.value {
+        Value::Mapping(entries) => entries.iter().find(|entry| entry.key == RETENTION),
+        _ => None,
+    });
+    let at = written.map_or(topic.at, |entry| entry.value.at);
+    let [value, max_lag] = [retention, *max_lag].map(|time| humantime::format_duration(time).to_string());
+    let kind = ProblemKind::RetentionWithinLag { value, group: group.clone(), max_lag };
+    problems.add(at, format!("{}.{RETENTION}", topic.field("config")), kind);
+}
+
 fn duration(node: &Node, field: &str, problems: &mut Problems) -> Option<Duration> {
     let written = reader::scalar(node, field, problems)?;
     let duration = humantime::parse_duration(written).ok().filter(|duration| !duration.is_zero());
@@ -310,7 +337,7 @@ fn with_dead_letters(declared: Vec<TopicSpec>, problems: &mut Problems) -> Vec<T
 /// One partition is enough for what a person looks at, and has one order; it may grow later, for
 /// it has no key.
 fn dead_letter_topic(topic: &TopicSpec, name: TopicName) -> TopicSpec {
-    let config = [("cleanup.policy", "delete"), ("retention.ms", DEAD_LETTER_RETENTION_MS)];
+    let config = [("cleanup.policy", "delete"), (RETENTION, DEAD_LETTER_RETENTION_MS)];
     TopicSpec {
         name,
         partitions: Partitions::ONE,

@@ -138,6 +138,10 @@ pub enum ProblemKind {
         "is true, but the topic has a key: an unclean election throws acknowledged records away and hands their offsets out again. Write false, or take `key` away"
     )]
     UncleanElectionOfKeyedTopic,
+    #[error(
+        "is `{value}`, and group `{group}` may be {max_lag} behind: what it has not read yet would be deleted, and its lane would halt at the hole. Raise `retention.ms`, or lower the group's `max_lag`"
+    )]
+    RetentionWithinLag { value: String, group: String, max_lag: String },
     #[error("names the topic itself. Name another topic, or take `dead_letter` away")]
     DeadLetterIsItself,
     #[error(
@@ -172,6 +176,7 @@ impl ProblemKind {
             ProblemKind::MinIsrUnderConfig { .. } => "min_isr_under_config",
             ProblemKind::CompactedKeyedTopic { .. } => "compacted_keyed_topic",
             ProblemKind::UncleanElectionOfKeyedTopic => "unclean_election_of_keyed_topic",
+            ProblemKind::RetentionWithinLag { .. } => "retention_within_lag",
             ProblemKind::DeadLetterIsItself => "dead_letter_is_itself",
             ProblemKind::DeadLetterShared { .. } => "dead_letter_shared",
             ProblemKind::DuplicateGroup { .. } => "duplicate_group",
