@@ -61,14 +61,15 @@ mod tests {
         fs::write(&input, "{}").expect("a scratch file");
         fs::hard_link(&input, of("hard")).expect("a hard link");
         std::os::unix::fs::symlink(&input, of("soft")).expect("a symbolic link");
-        fs::write(of("c.new"), "").expect("a scratch file");
+        let next_checkpoint = Checkpoint::new_path(&of("c"));
+        fs::write(&next_checkpoint, "").expect("a scratch file");
 
         assert_eq!(refusal(&input, &other, &third), "");
         for name in ["in.ndjson", "hard", "soft", "./in.ndjson"] {
             assert!(refusal(&input, &of(name), &third).contains("--checkpoint"), "{name}");
             assert!(refusal(&input, &other, &of(name)).contains("is the input itself"), "{name}");
         }
-        assert!(refusal(&of("c.new"), &of("c"), &third).contains("c.new is the input itself"));
+        assert!(refusal(&next_checkpoint, &of("c"), &third).contains("is the input itself"));
         assert!(refusal(&input, &other, &directory.join(".").join("a")).contains("--checkpoint too"));
         assert!(refusal(&input, &other, Path::new("/dev/null")).contains("not a regular file"));
         assert!(refusal(&input, &directory, &third).contains("not a regular file"));
