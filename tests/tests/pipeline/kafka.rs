@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use millrace_tests::events::{charge, record_in};
+use millrace_tests::kafka::Raw;
 use millrace_tests::stack::{heavy, repository};
 use millrace_tests::{Pipeline, until};
 
@@ -11,6 +12,22 @@ use crate::load::four_streams;
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(40);
+
+/// So many charges for partition 0.
+fn charges_in_0(count: i64) -> impl Iterator<Item = Raw> {
+    (0..count).map(|n| record_in(0, &charge("u-1", 100 + n)))
+}
+
+/// A ledger of ten charges, whose worker has ended.
+async fn ten_applied(name: &str) -> Pipeline {
+    let pipeline = Pipeline::of(name, 1, "").await;
+    pipeline.publish(charges_in_0(10)).await;
+    let mut worker = pipeline.worker().start();
+    pipeline.drained(SOON).await;
+    worker.terminate();
+    worker.ended(SOON).await;
+    pipeline
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_brokers_says_so_once_is_not_ready_and_can_be_stopped() {
@@ -155,14 +172,8 @@ async fn a_lane_that_retention_passed_by_halts_and_the_others_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_nothing_but_halted_lanes_ends_with_the_reason() {
-    let pipeline = Pipeline::of("retention-all", 1, "").await;
-    let charges = |count| (0..count).map(|n| record_in(0, &charge("u-1", 100 + n))).collect::<Vec<_>>();
-    pipeline.publish(charges(10)).await;
-    let mut first = pipeline.worker().start();
-    pipeline.drained(SOON).await;
-    first.terminate();
-    first.ended(SOON).await;
-    pipeline.publish(charges(10)).await;
+    let pipeline = ten_applied("retention-all").await;
+    pipeline.publish(charges_in_0(10)).await;
     pipeline.topic.delete_records(0, 15).await;
     let mut worker = pipeline.worker().start();
     let status = worker.ended(SOON).await;
@@ -208,14 +219,8 @@ async fn what_kafka_lost_before_the_first_claim_is_said_and_of_a_partition_that_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gap_that_a_person_accepts_is_stepped_over_and_named_by_verify() {
-    let pipeline = Pipeline::of("accept-gap", 1, "").await;
-    let charges = |count| (0..count).map(|n| record_in(0, &charge("u-1", 100 + n))).collect::<Vec<_>>();
-    pipeline.publish(charges(10)).await;
-    let mut first = pipeline.worker().start();
-    pipeline.drained(SOON).await;
-    first.terminate();
-    first.ended(SOON).await;
-    pipeline.publish(charges(10)).await;
+    let pipeline = ten_applied("accept-gap").await;
+    pipeline.publish(charges_in_0(10)).await;
     pipeline.topic.delete_records(0, 15).await;
     let says = async |arguments: &[&str], code, words: &str| pipeline.says(arguments, code, words, SOON * 2).await;
     let accept = async |from: &str, to: &str, code: i32, words: &str| {
@@ -249,13 +254,7 @@ async fn a_gap_that_a_person_accepts_is_stepped_over_and_named_by_verify() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_names_a_lane_that_stands_still_before_records_that_wait() {
-    let pipeline = Pipeline::of("standing", 1, "").await;
-    let charges = |count| (0..count).map(|n| record_in(0, &charge("u-1", 100 + n))).collect::<Vec<_>>();
-    pipeline.publish(charges(10)).await;
-    let mut first = pipeline.worker().start();
-    pipeline.drained(SOON).await;
-    first.terminate();
-    first.ended(SOON).await;
+    let pipeline = ten_applied("standing").await;
     for statement in [
         "UPDATE millrace.batches SET committed_at = committed_at - interval '1 hour'",
         "UPDATE millrace.lanes SET claimed_at = claimed_at - interval '1 hour'",
@@ -263,7 +262,7 @@ async fn status_names_a_lane_that_stands_still_before_records_that_wait() {
         pipeline.ledger.execute(statement).await;
     }
     pipeline.says(&["status"], 0, "no backlog", SOON).await;
-    pipeline.publish(charges(3)).await;
+    pipeline.publish(charges_in_0(3)).await;
     pipeline.says(&["status"], 1, "partition 0: 3 records wait, and nothing was heard of its lane for 1h", SOON).await;
     let _second = pipeline.worker().start();
     pipeline.drained(SOON).await;
