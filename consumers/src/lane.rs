@@ -26,7 +26,7 @@ use crate::buffer::{Delivered, LaneState, Receiver};
 use crate::config::WorkerConfig;
 use crate::connections::Connections;
 use crate::flow::balances::Noted;
-use crate::flow::books::{ByPayment, Entry, Memory, PaymentIds};
+use crate::flow::books::{ByPayment, Entry, Memory};
 use crate::flow::contiguity::{Contiguity, Step};
 use crate::flow::decode::{Decoded, Record, decode};
 use crate::flow::judge::{Judged, Setting, stands};
@@ -432,13 +432,12 @@ impl Lane {
         self.memory.bound(remembered_max);
         // A publisher that tries again does so soon, and a life cycle goes on soon: the latest are worth remembering, and more
         // than are remembered would only push each other out.
-        let mut taken = PaymentIds::default();
-        let latest = work.latest_payments().filter(|id| entries.contains_key(id) && taken.insert(*id));
-        let latest: Vec<_> = latest.take(remembered_max.get()).collect();
-        for id in latest.into_iter().rev() {
-            match entries.remove(&id) {
-                Some(entry) if self.is_ours(&entry) && !anything_refused => self.memory.remember(id, self.after(entry)),
-                _ => self.memory.forget(id),
+        let surplus = entries.len().saturating_sub(remembered_max.get());
+        for id in work.payments_as_they_came().skip(surplus) {
+            let Some(entry) = entries.remove(&id) else { continue };
+            match self.is_ours(&entry) && !anything_refused {
+                true => self.memory.remember(id, self.after(entry)),
+                false => self.memory.forget(id),
             }
         }
         // One without a row was not remembered.

@@ -133,6 +133,9 @@ impl fmt::Display for EventType {
     }
 }
 
+/// Further text of an event by its keys, each of which comes once. Short ones take no memory of their own.
+pub type Metadata = BTreeMap<SmolStr, SmolStr>;
+
 /// One fact about a payment that keeps every rule of form. Immutable once published.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
@@ -163,7 +166,7 @@ pub struct Event {
     /// The event or command that caused it.
     pub causation_id: Option<SmolStr>,
     /// Further text, at most 32 entries.
-    pub metadata: BTreeMap<Box<str>, Box<str>>,
+    pub metadata: Metadata,
 }
 
 /// An id of a draft.
@@ -391,14 +394,14 @@ fn currency(code: &str) -> Result<Currency, FormError> {
     }
 }
 
-fn metadata(entries: Vec<(Cow<'_, str>, Cow<'_, str>)>) -> Result<BTreeMap<Box<str>, Box<str>>, FormError> {
+fn metadata(entries: Vec<(Cow<'_, str>, Cow<'_, str>)>) -> Result<Metadata, FormError> {
     if entries.len() > METADATA_ENTRIES_MAX {
         return refuse(
             "metadata",
             format!("has {} entries, at most {METADATA_ENTRIES_MAX} are allowed", entries.len()),
         );
     }
-    let mut checked = BTreeMap::new();
+    let mut checked = Metadata::new();
     for (key, value) in entries {
         if key.len() > METADATA_KEY_BYTES_MAX {
             return refuse(

@@ -157,7 +157,7 @@ struct AvroFields<'a> {
     source: &'a str,
     correlation_id: Option<&'a str>,
     causation_id: Option<&'a str>,
-    metadata: &'a BTreeMap<Box<str>, Box<str>>,
+    metadata: BTreeMap<&'a str, &'a str>,
 }
 
 /// The event as a framed value, written with `WRITER_ID`.
@@ -212,7 +212,7 @@ fn by_the_schema(event: &Event) -> Result<Vec<u8>, Box<apache_avro::Error>> {
         source: &event.source,
         correlation_id: event.correlation_id.as_deref(),
         causation_id: event.causation_id.as_deref(),
-        metadata: &event.metadata,
+        metadata: event.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
     };
     let mut body = Vec::new();
     apache_avro::write_avro_datum_ref(&schema, &HashMap::new(), &fields, &mut body).map_err(Box::new)?;

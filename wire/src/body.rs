@@ -16,7 +16,7 @@ const ENTRIES_MAX: i64 = 64;
 
 /// The event in a body of schema `WRITER_ID`, if it is one from its first byte to its last.
 pub(crate) fn read(body: &[u8]) -> Option<Draft<'_>> {
-    let mut body = Body(body);
+    let mut body = Body { rest: body, tail: "" };
     // In the order of schemas/payment_event/1.avsc; Rust evaluates fields as they are written.
     let draft = Draft {
         event_id: body.uuid7()?,
@@ -29,16 +29,20 @@ pub(crate) fn read(body: &[u8]) -> Option<Draft<'_>> {
         amount_minor: body.long()?,
         currency: body.text()?,
         occurred_at_micros: body.long()?,
-        source: body.text()?,
+        source: body.tail().text()?,
         correlation_id: body.maybe(Body::text)?,
         causation_id: body.maybe(Body::text)?,
         metadata: body.entries()?,
     };
-    body.0.is_empty().then_some(draft)
+    body.rest.is_empty().then_some(draft)
 }
 
-/// What is left of a body.
-struct Body<'a>(&'a [u8]);
+struct Body<'a> {
+    /// What is left of it.
+    rest: &'a [u8],
+    /// Its end, where that is known to be text from here on.
+    tail: &'a str,
+}
 
 impl<'a> Body<'a> {
     /// A zigzag number of 7 bits a byte, the lowest first.
@@ -47,8 +51,8 @@ impl<'a> Body<'a> {
         let mut zigzag = 0_u64;
         // Nine bytes hold 63 bits: a number that needs a tenth is left to the general reader.
         for shift in (0..u64::BITS - 1).step_by(BITS as usize) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
+            let (byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
             zigzag |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64));
@@ -59,13 +63,31 @@ impl<'a> Body<'a> {
 
     fn bytes(&mut self) -> Option<&'a [u8]> {
         let bytes = usize::try_from(self.long()?).ok()?;
-        let (taken, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(bytes)?;
+        self.rest = rest;
         Some(taken)
     }
 
+    /// Looks at once whether all that is left is text, the short lengths between the strings included: that is quicker
+    /// than to look at each of them.
+    fn tail(&mut self) -> &mut Self {
+        self.tail = std::str::from_utf8(self.rest).unwrap_or_default();
+        self
+    }
+
     fn text(&mut self) -> Option<Cow<'a, str>> {
-        std::str::from_utf8(self.bytes()?).ok().map(Cow::Borrowed)
+        let bytes = self.bytes()?;
+        let text = match self.in_tail(bytes.len()) {
+            Some(text) => text,
+            None => std::str::from_utf8(bytes).ok()?,
+        };
+        Some(Cow::Borrowed(text))
+    }
+
+    /// The bytes before what is left, if they are known to be text.
+    fn in_tail(&self, bytes: usize) -> Option<&'a str> {
+        let end = self.tail.len().checked_sub(self.rest.len())?;
+        self.tail.get(end.checked_sub(bytes)?..end)
     }
 
     /// An id in its 36 characters. What is none is left to the general reader, which tells it by its text.
@@ -120,7 +142,7 @@ pub(crate) fn write(event: &Event, out: &mut Vec<u8>) {
     body.text(&event.source);
     body.maybe(event.correlation_id.as_deref(), Writing::text);
     body.maybe(event.causation_id.as_deref(), Writing::text);
-    body.entries(event.metadata.iter().map(|(key, value)| (&**key, &**value)));
+    body.entries(event.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())));
 }
 
 /// A body as it grows.

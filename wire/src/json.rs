@@ -13,6 +13,8 @@ use time::format_description::well_known::Rfc3339;
 use crate::entries::Entries;
 use crate::record::shown;
 
+const MICROS_IN_SECOND: i64 = 1_000_000;
+
 /// Why a line is not an event: the field and what to do about it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum JsonError {
@@ -139,15 +141,16 @@ pub fn to_string(event: &Event) -> String {
         source: event.source.as_str().into(),
         correlation_id: event.correlation_id.as_deref().map(Cow::Borrowed),
         causation_id: event.causation_id.as_deref().map(Cow::Borrowed),
-        metadata: Entries(event.metadata.iter().map(|(k, v)| (k.as_ref().into(), v.as_ref().into())).collect()),
+        metadata: Entries(event.metadata.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect()),
     };
     serde_json::to_string(&json).expect("strings and numbers always have a JSON form")
 }
 
 /// The moment in RFC 3339, UTC; none outside the years 0 to 9999, which RFC 3339 cannot tell.
 pub fn rfc3339(moment: Micros) -> Option<String> {
-    let nanos = i128::from(moment.0) * 1000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(&Rfc3339).ok()
+    let second = OffsetDateTime::from_unix_timestamp(moment.0.div_euclid(MICROS_IN_SECOND)).ok()?;
+    let micros = u32::try_from(moment.0.rem_euclid(MICROS_IN_SECOND)).ok()?;
+    second.replace_microsecond(micros).ok()?.format(&Rfc3339).ok()
 }
 
 /// The moment that a text in RFC 3339 tells, cut to microseconds: further digits are left out, before 1970 too.
@@ -158,5 +161,5 @@ pub fn parse_rfc3339(text: &str) -> Option<Micros> {
         return None;
     }
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    i64::try_from(time.unix_timestamp_nanos().div_euclid(1000)).ok().map(Micros)
+    Some(Micros(time.unix_timestamp() * MICROS_IN_SECOND + i64::from(time.microsecond())))
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use millrace_domain::event::{Event, EventType, Kind};
+use millrace_domain::event::{Event, EventType, Kind, Metadata};
 use millrace_domain::ids::{EventId, MerchantId, Micros, PaymentId, UserId};
 use millrace_domain::money::Currency;
 use millrace_generator::Outcome;
@@ -99,11 +99,11 @@ impl Maker {
         Builder::from_unix_timestamp_millis(ms, &self.rng.random()).into_uuid()
     }
 
-    fn metadata(&mut self) -> BTreeMap<Box<str>, Box<str>> {
+    fn metadata(&mut self) -> Metadata {
         const ENTRIES: usize = 5;
         const VALUE_CHARS: usize = 400;
         if self.flaw != Flaw::Wide {
-            return BTreeMap::new();
+            return Metadata::new();
         }
         let mut text = || (0..VALUE_CHARS).map(|_| char::from(self.rng.random_range(b'a'..=b'z'))).collect::<String>();
         (0..ENTRIES).map(|entry| (format!("note-{entry}").into(), text().into())).collect()

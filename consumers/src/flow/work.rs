@@ -37,13 +37,13 @@ impl<'a> Work<'a> {
         ids
     }
 
-    /// The payments from the last record to the first. One may come several times.
-    pub fn latest_payments(&self) -> impl Iterator<Item = PaymentId> {
+    /// The payments from the first record to the last. One may come several times.
+    pub fn payments_as_they_came(&self) -> impl Iterator<Item = PaymentId> {
         let (records, swept) = match *self {
             Work::Records(records) => (records, &[][..]),
             Work::Expire { payments, .. } | Work::JudgeAgain { payments } => (&[][..], payments),
         };
-        contents(records).rev().map(|content| content.event.payment_id).chain(swept.iter().rev().copied())
+        contents(records).map(|content| content.event.payment_id).chain(swept.iter().copied())
     }
 
     /// The ids of the records' events.
@@ -101,6 +101,6 @@ impl<'a> Work<'a> {
     }
 }
 
-fn contents(records: &[(Record, Decoded)]) -> impl DoubleEndedIterator<Item = &Content> {
+fn contents(records: &[(Record, Decoded)]) -> impl Iterator<Item = &Content> {
     records.iter().filter_map(|(_, decoded)| decoded.content.as_ref().ok())
 }
