@@ -60,7 +60,20 @@ enum Command {
     Migrate(commands::migrate::MigrateArgs),
 }
 
+/// A part that dies ends the process: half alive hides loss.
+///
+/// A hook and not `panic = "abort"` in the profile, which tests cannot have: all dependencies would be built a second
+/// time for them.
+fn abort_on_panic() {
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        say(panic);
+        std::process::abort();
+    }));
+}
+
 fn main() -> ExitCode {
+    abort_on_panic();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -106,5 +119,32 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::AcceptGap(args) => commands::accept_gap::run(args, &connection, output).await,
         Command::PlanCapacity(args) => commands::plan_capacity::run(&args, output),
         Command::Migrate(args) => commands::migrate::run(args, &connection, output).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+    use std::{env, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_ends_the_process() {
+        const IN_A_PROCESS_OF_ITS_OWN: &str = "MILLRACE_TEST_PANICS";
+        const SIGABRT: i32 = 6;
+        if env::var_os(IN_A_PROCESS_OF_ITS_OWN).is_some() {
+            abort_on_panic();
+            drop(thread::spawn(|| panic!("a bug of ours")).join());
+            return;
+        }
+        let this = env::current_exe().expect("the path of this test");
+        let mut again = Command::new(this);
+        again.args(["--exact", "--nocapture", "tests::a_thread_that_panics_ends_the_process"]);
+        let ended = again.env(IN_A_PROCESS_OF_ITS_OWN, "1").output().expect("this test, once more");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.signal(), Some(SIGABRT), "{said}");
+        assert!(said.contains("a bug of ours"), "{said}");
     }
 }
