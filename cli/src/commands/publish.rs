@@ -90,10 +90,10 @@ pub struct PublishArgs {
     ///
     /// With a rate an event waits for others to go with for up to 5 ms, as from a service; without one for up to 50 ms,
     /// which takes a third of the brokers' time for it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<u32>,
     /// How long an event is tried while the brokers do not acknowledge; then the run stops, to be resumed, after up to
-    /// 10 s more for what is under way
+    /// 10 s more for what is under way. The first answer of a broker is waited for no longer than that, nor than 10 s
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = timeout)]
     timeout: Duration,
     /// Longest line, in bytes; a longer one is an error
@@ -119,6 +119,14 @@ fn timeout(text: &str) -> Result<Duration, String> {
         Ok(timeout) if (Duration::from_secs(1)..=TIMEOUT_MAX).contains(&timeout) => Ok(timeout),
         Ok(_) => Err("wanted 1s to 24h".into()),
         Err(error) => Err(format!("{error}; such as 30s or 5m")),
+    }
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    const RATE_MAX: u32 = 10_000_000;
+    match text.parse() {
+        Ok(rate) if (1..=RATE_MAX).contains(&rate) => Ok(rate),
+        _ => Err(format!("wanted a whole number, 1 to {RATE_MAX}, such as 2000")),
     }
 }
 
@@ -171,7 +179,7 @@ pub async fn run(args: PublishArgs, brokers: &str, topic: &str, output: Format) 
             note("stopped before anything was published");
             return Ok(exit_code(None, stopper.reason()));
         }
-        producer = connect(brokers, topic, args.rate) => producer?,
+        producer = connect(brokers, topic, &args) => producer?,
     };
     // Who may not describe the topic, may publish to it all the same.
     let topic_id = topic_id::of(brokers, topic).await.ok();
@@ -312,10 +320,11 @@ fn skipped_lines(path: PathBuf, resumed: Option<&Checkpoint>) -> anyhow::Result<
     }
 }
 
-async fn connect(brokers: &str, topic: &str, rate: Option<u32>) -> anyhow::Result<Producer> {
+async fn connect(brokers: &str, topic: &str, args: &PublishArgs) -> anyhow::Result<Producer> {
     let mut config = ProducerConfig::new(brokers, topic);
     config.client_id = "millrace-publish".into();
-    if rate.is_none() {
+    config.connect_timeout = config.connect_timeout.min(args.timeout);
+    if args.rate.is_none() {
         config.linger = ProducerConfig::BULK_LINGER;
     }
     // Nothing expires within the producer: see `Settle::timeout`.
