@@ -89,7 +89,7 @@ define build_bench
 	cargo build --release --locked -p millrace -p millrace-bench
 endef
 
-bench: ## measure everything in turn, in about five minutes, and write bench/BENCHMARKS.md; ARGS='--help' says what else
+bench: ## measure everything in turn, in six to eight minutes, and write bench/BENCHMARKS.md; ARGS='--help' says what else
 	@compose/need stack build java
 	$(build_bench)
 	@MILLRACE_BENCH_UNGUARDED=$(BUILT)/millrace-unguarded MILLRACE_BENCH_COMMAND="make bench$(if $(ARGS), ARGS='$(ARGS)')" compose/stack run $(BENCH) run $(ARGS)

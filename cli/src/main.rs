@@ -41,7 +41,8 @@ Getting started:
   millrace generate -n 10000 | millrace publish -
   millrace status                          what became of the events, and whether the books balance
 
-Exit codes: 0 done, 1 error, 2 changes pending (topics plan), 3 refused (topics).";
+Exit codes: 0 done, 1 error or not all is well (status, verify), 2 changes pending (topics plan),
+3 refused (topics) or lines were skipped (publish), 70 the watchdog ended a worker.";
 
 /// Each is described where its arguments are: a description here would hide the long one.
 #[derive(Subcommand)]

@@ -14,7 +14,7 @@ use serde_json::Value;
 /// is held against the others.
 const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("millrace-domain", &[], &[]),
-    ("millrace-wire", &["millrace-domain"], &["apache-avro"]),
+    ("millrace-wire", &["millrace-domain"], &["apache-avro", "serde_avro_fast"]),
     ("millrace-topics", &[], &["rdkafka"]),
     ("millrace-store", &["millrace-domain"], &["sqlx"]),
     ("millrace-producer", &["millrace-domain", "millrace-wire"], &["rdkafka"]),
@@ -41,7 +41,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 
-const GUARDED: [&str; 4] = ["apache-avro", "rdkafka", "sqlx", "clap"];
+const GUARDED: [&str; 5] = ["apache-avro", "serde_avro_fast", "rdkafka", "sqlx", "clap"];
 
 /// The packages of the workspace with their dependencies, those for tests left out.
 fn manifests() -> BTreeMap<String, BTreeSet<String>> {

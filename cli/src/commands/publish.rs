@@ -93,7 +93,8 @@ pub struct PublishArgs {
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<u32>,
     /// How long an event is tried while the brokers do not acknowledge; then the run stops, to be resumed, after up to
-    /// 10 s more for what is under way. The first answer of a broker is waited for no longer than that, nor than 10 s
+    /// 10 s more for what is under way. A broker's first answer is waited for 10 s at most, or this if
+    /// it is shorter
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = timeout)]
     timeout: Duration,
     /// Longest line, in bytes; a longer one is an error
@@ -107,7 +108,7 @@ pub struct PublishArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum OnError {
-    /// Publish what is before it and nothing behind it
+    /// Stop there: nothing behind it is published
     Stop,
     /// Keep it in a file with its reason, and go on
     Skip,
