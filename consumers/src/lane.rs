@@ -415,7 +415,7 @@ impl Lane {
         &mut self,
         work: Work<'_>,
         batch: &Batch,
-        mut entries: ByPayment<Entry>,
+        mut entries: ByPayment<Box<Entry>>,
         anything_refused: bool,
         began: Instant,
     ) {
@@ -450,10 +450,12 @@ impl Lane {
     }
 
     /// A payment as the next batch begins with it.
-    fn after(&self, entry: Entry) -> Entry {
+    fn after(&self, mut entry: Box<Entry>) -> Box<Entry> {
         let stood = stands(&entry);
         let has_row = entry.stood.is_some() || stood != Stood { version: 0, last_sequence: 0 };
-        Entry { stood: has_row.then_some(stood), written_by: has_row.then_some(self.fence.partition), ..entry }
+        entry.stood = has_row.then_some(stood);
+        entry.written_by = has_row.then_some(self.fence.partition);
+        entry
     }
 
     /// Reads, however long Postgres is away.

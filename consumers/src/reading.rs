@@ -281,11 +281,13 @@ impl<'a> Reading<'a> {
     }
 
     /// The payments as the batch begins with them. One that nobody has seen is not among them.
-    fn at_hand(&mut self) -> ByPayment<Entry> {
-        // Room for those that nobody has seen too: they join while the batch is judged, and entries are large to move.
+    fn at_hand(&mut self) -> ByPayment<Box<Entry>> {
+        // Room for those that nobody has seen too: they join while the batch is judged.
         let mut entries = ByPayment::with_capacity_and_hasher(self.needed.len(), Default::default());
-        let entry =
-            |id: &PaymentId| self.memory.get(*id).or_else(|| self.read.get(id)).cloned().map(|entry| (*id, entry));
+        let entry = |id: &PaymentId| {
+            let entry = self.memory.get(*id).or_else(|| self.read.get(id))?;
+            Some((*id, Box::new(entry.clone())))
+        };
         entries.extend(self.needed.iter().filter_map(entry));
         let applied = &self.standing.parked_and_applied;
         for entry in entries.values_mut().filter(|_| !applied.is_empty()) {

@@ -51,7 +51,7 @@ pub fn counted_judge(
     setting: &Setting<'_>,
     batch: &[(Record, Decoded)],
     from: Offset,
-    entries: ByPayment<Entry>,
+    entries: ByPayment<Box<Entry>>,
     standing: &Standing,
 ) -> Judged {
     black_box(judge(setting, Work::Records(batch), from, entries, standing))

@@ -22,7 +22,7 @@ const WINDOW: AcceptedWindow = AcceptedWindow { back_ms: 2 * YEAR_MS, ahead_ms: 
 
 /// What a database would hold.
 pub struct Lane {
-    payments: HashMap<PaymentId, Entry>,
+    payments: HashMap<PaymentId, Box<Entry>>,
     /// Applied events.
     applied: HashMap<EventId, ContentHash>,
     /// Parked events.
@@ -61,7 +61,7 @@ impl Lane {
         self.keep(judged);
     }
 
-    fn at_hand(&self, work: Work<'_>) -> ByPayment<Entry> {
+    fn at_hand(&self, work: Work<'_>) -> ByPayment<Box<Entry>> {
         work.payments(|_| true).iter().filter_map(|id| Some((*id, self.payments.get(id)?.clone()))).collect()
     }
 

@@ -56,7 +56,7 @@ impl Entry {
 
 /// The hot payments of one lane.
 pub struct Memory {
-    hot: LruCache<PaymentId, Entry>,
+    hot: LruCache<PaymentId, Box<Entry>>,
     /// What was seen of the payments that are not remembered.
     pub novelty: Novelty,
     /// What was seen of parked events.
@@ -82,11 +82,11 @@ impl Memory {
 
     /// The payment, if it is remembered.
     pub fn get(&mut self, id: PaymentId) -> Option<&Entry> {
-        self.hot.get(&id)
+        self.hot.get(&id).map(|entry| &**entry)
     }
 
     /// Takes note of a payment whose row this lane just wrote.
-    pub fn remember(&mut self, id: PaymentId, entry: Entry) {
+    pub fn remember(&mut self, id: PaymentId, entry: Box<Entry>) {
         // Nobody owns a payment of version 0: another lane may change its row.
         let payment = &entry.book.payment;
         let small = entry.book.parked().len() <= REMEMBERED_PARKED_MAX && payment.facts.len() <= REMEMBERED_FACTS_MAX;

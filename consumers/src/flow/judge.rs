@@ -55,7 +55,7 @@ pub struct Judged {
     /// What to write.
     pub batch: Batch,
     /// The payments after it.
-    pub entries: ByPayment<Entry>,
+    pub entries: ByPayment<Box<Entry>>,
     /// Events that did not apply and were not looked up: one that was applied before is a duplicate, its payment may
     /// stand after all, and the batch must be judged again with both looked up.
     pub unsure: Vec<Unsure>,
@@ -75,7 +75,7 @@ pub fn judge(
     setting: &Setting<'_>,
     work: Work<'_>,
     from: Offset,
-    entries: ByPayment<Entry>,
+    entries: ByPayment<Box<Entry>>,
     standing: &Standing,
 ) -> Judged {
     let records = if let Work::Records(records) = work { records.len() } else { 0 };
@@ -103,7 +103,7 @@ struct Desk<'a> {
     setting: &'a Setting<'a>,
     standing: &'a Standing,
     refusals: Option<Arc<Refusals>>,
-    entries: ByPayment<Entry>,
+    entries: ByPayment<Box<Entry>>,
     /// What the batch itself changed about ids: this event stands, or none any more. Hashed only when it is compared.
     changed: ByEvent<Option<Arc<Event>>>,
     counts: Counts,
@@ -124,7 +124,7 @@ impl<'a> Desk<'a> {
     fn new(
         setting: &'a Setting<'a>,
         standing: &'a Standing,
-        mut entries: ByPayment<Entry>,
+        mut entries: ByPayment<Box<Entry>>,
         records: usize,
     ) -> Desk<'a> {
         let refusals = setting.refused.refusals();
@@ -372,7 +372,7 @@ impl<'a> Desk<'a> {
     fn entry(&mut self, id: PaymentId) -> &mut Entry {
         let refusals = &self.refusals;
         self.entries.entry(id).or_insert_with(|| {
-            let mut entry = Entry::default();
+            let mut entry = Box::<Entry>::default();
             // Also a payment that nobody has seen takes note of what the database refused.
             if let Some(refusals) = refusals {
                 entry.book.refuse(refusals.clone());
