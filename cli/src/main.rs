@@ -6,6 +6,7 @@
 mod allocator;
 mod commands;
 mod connection;
+mod numbers;
 mod output;
 mod record;
 mod show;
@@ -101,7 +102,7 @@ fn parse() -> Result<Cli, clap::Error> {
 
 /// One message, without a backtrace: it is for the operator.
 fn failure(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    output::note(&format!("error: {error:#}"));
     ExitCode::FAILURE
 }
 

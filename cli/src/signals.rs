@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::output::note;
+
 /// The exit code of a command that a second signal ended.
 const EXIT_CODE_SECOND_SIGNAL: i32 = 130;
 
@@ -24,7 +26,7 @@ pub fn stop_token() -> anyhow::Result<CancellationToken> {
                 _ = int.recv() => {}
             }
             if asked_at.get_or_insert_with(Instant::now).elapsed() > SAME_REQUEST_MAX {
-                eprintln!("ended by a second signal, without finishing");
+                note("ended by a second signal, without finishing");
                 std::process::exit(EXIT_CODE_SECOND_SIGNAL);
             }
             first.cancel();

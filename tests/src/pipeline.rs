@@ -86,9 +86,13 @@ impl Pipeline {
 
     /// Starts the program with other arguments, on this pipeline's topic and database.
     pub fn run(&self, arguments: &[&str]) -> Worker {
-        let mut plan = self.worker();
-        plan.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        plan.start()
+        self.command(arguments).start()
+    }
+
+    /// The program with other arguments, to be started.
+    pub fn command(&self, arguments: &[&str]) -> WorkerPlan<'_> {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        WorkerPlan { arguments, ..self.worker() }
     }
 
     /// Offsets that no batch accounts for, by partition; an error where Kafka or Postgres cannot say.
@@ -223,6 +227,15 @@ impl WorkerPlan<'_> {
     pub fn start(self) -> Worker {
         let number = self.pipeline.started.fetch_add(1, Ordering::Relaxed) + 1;
         let log = self.pipeline.logs.join(format!("worker-{number}.log"));
+        self.start_saying_to(log)
+    }
+
+    /// Starts it with a log to which nothing can be written, and from which nothing can be read.
+    pub fn start_unheard(self) -> Worker {
+        self.start_saying_to("/dev/full".into())
+    }
+
+    fn start_saying_to(self, log: PathBuf) -> Worker {
         worker::start(&self.pipeline.stack.program, &self.arguments, &self.environment, log)
     }
 }

@@ -3,7 +3,7 @@
 //! 20,000 merchants, a few of them busy; a million users, none of them busy. What may be wrong with the stream is one
 //! thing at a time, so that its price can be told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use millrace_domain::event::{Event, EventType, Kind, Metadata};
 use millrace_domain::ids::{EventId, MerchantId, Micros, PaymentId, UserId};
@@ -222,6 +222,8 @@ impl Workload for Charges {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use millrace_wire::record::decode;
     use millrace_wire::schemas::SchemaTable;
 

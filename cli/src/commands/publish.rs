@@ -14,7 +14,7 @@ use millrace_consumers::topic_id;
 use millrace_producer::{Producer, ProducerConfig};
 use tokio::sync::mpsc;
 
-use crate::output::Format;
+use crate::output::{Format, note};
 use crate::show;
 
 use acks::Acks;
@@ -22,7 +22,7 @@ use checkpoint::Checkpoint;
 use feed::{Fed, Feed, Pace, UnknownTypes};
 use input::Input;
 use lines::Head;
-use progress::{Progress, note};
+use progress::Progress;
 use reader::{Item, Rules};
 use settle::{Keeper, Settle, Trouble};
 use skipped::SkippedLines;

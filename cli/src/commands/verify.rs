@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::commands::accept_gap;
 use crate::connection::{Connection, topics_apart};
+use crate::numbers::from_one;
 use crate::output::Format;
 use crate::show::{grouped, on_one_line, print, print_json};
 
@@ -43,7 +44,7 @@ pub struct VerifyArgs {
     drained: bool,
     /// How many checks are made at the same time, each on a connection and a core of Postgres' of its own. All see the
     /// same snapshot. More than there are checks are of no use, and are not opened.
-    #[arg(long, short, value_name = "N", default_value = "2")]
+    #[arg(long, short, value_name = "N", default_value = "2", value_parser = from_one)]
     jobs: NonZeroUsize,
 }
 

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connection, words};
+use crate::numbers::from_one;
 use crate::signals;
 
 /// Where the endpoints listen if nothing is said; taken by another worker, any free port will do.
@@ -67,15 +68,15 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "MIB", default_value_t = Bounds::default().buffer_bytes_max >> 20)]
     buffer_mib_max: usize,
     /// How many payments all lanes together remember, so that their next events need no reading.
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().remembered_payments_max)]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().remembered_payments_max, value_parser = from_one)]
     remembered_payments_max: NonZeroUsize,
     /// The most connections to Postgres for all lanes together: a lane has one while it works on a batch, and none while it
     /// waits for records. max_connections of Postgres must have room for all workers.
-    #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", value_name = "N", default_value_t = Bounds::default().connections_max)]
+    #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", value_name = "N", default_value_t = Bounds::default().connections_max, value_parser = from_one)]
     connections_max: NonZeroUsize,
     /// How many lanes with a backlog work on a batch at the same time: about the cores that Postgres has for this worker,
     /// and one more. Lanes that keep up are not held back.
-    #[arg(long, value_name = "N", default_value_t = Bounds::default().busy_lanes_max)]
+    #[arg(long, value_name = "N", default_value_t = Bounds::default().busy_lanes_max, value_parser = from_one)]
     busy_lanes_max: NonZeroUsize,
     /// A librdkafka property for this worker's consumer, such as client.rack=rack-1. May be given many times. This build
     /// has no TLS and no SASL.

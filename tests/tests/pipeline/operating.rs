@@ -86,6 +86,19 @@ async fn a_worker_answers_whether_it_lives_is_ready_and_what_it_measured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_goes_on_though_its_log_cannot_be_written() {
+    let pipeline = Pipeline::of("unheard", 2, "").await;
+    let mut worker = pipeline.worker().start_unheard();
+    pipeline.publish((0..10).map(|n| record(&charge("u-1", 100 + n)))).await;
+    pipeline.drained(SOON).await;
+    worker.terminate();
+    assert_eq!(worker.ended(SOON).await.code(), Some(0), "it says that it stops, and stops");
+    let ended = pipeline.command(&["publish", "/nowhere"]).start_unheard().ended(SOON).await;
+    assert_eq!(ended.code(), Some(1), "the error that it cannot say");
+    pipeline.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lone_events_are_committed_one_by_one_as_they_come() {
     const EVENTS: usize = 50;
     let pipeline = Pipeline::of("lone", 1, "").await;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::Format;
+use crate::output::{Format, note};
 
 /// Where there is no terminal, a line says this often how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ impl Teller {
         let line = format!("{title:<TITLE_WIDTH$} {text}");
         let print = || match self.format {
             Format::Text => drop(writeln!(io::stdout(), "{line}")),
-            Format::Json => drop(writeln!(io::stderr(), "{line}")),
+            Format::Json => note(&line),
         };
         match &*self.bar.borrow() {
             Some(bar) => bar.suspend(print),

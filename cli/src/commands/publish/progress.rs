@@ -1,11 +1,12 @@
 //! What people see on a terminal while it runs; elsewhere only what `say` says.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::acks::Acks;
+use crate::output::note;
 
 /// A progress bar on stderr, or nothing.
 pub struct Progress {
@@ -59,9 +60,4 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-/// One line on stderr. Nobody can be told that stderr is gone.
-pub fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
