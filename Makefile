@@ -15,6 +15,10 @@ MAKEFLAGS += --no-print-directory
 # rustup's own place: a shell that was opened before Rust was installed does not have it yet.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
+# Always of the whole workspace, whatever is built of it: the features of a dependency are those that all selected packages want,
+# and with others it would be built again.
+BUILD := cargo build --release --locked --workspace
+
 BUILT := $(or $(CARGO_TARGET_DIR),target)/release
 MILLRACE := $(BUILT)/millrace
 INSTRUCTIONS := $(BUILT)/millrace-instructions
@@ -38,12 +42,12 @@ wipe: ## stop them and delete their data
 
 build: ## build the millrace binary
 	@compose/need build
-	cargo build --release --locked -p millrace
+	$(BUILD) --bin millrace
 
 demo: ## watch payment events become a ledger; EVENTS=FILE takes your own (NDJSON)
 	@compose/need stack build
 	@compose/stack up --any-port
-	cargo build --release --locked -p millrace
+	$(BUILD) --bin millrace
 	@compose/stack run --stay $(MILLRACE) demo $(if $(EVENTS),--events '$(EVENTS)') $(if $(EXPECT),--expect '$(EXPECT)')
 
 test: ## run every test, on the stack; it is taken down again if it was not up before
@@ -53,30 +57,30 @@ test: ## run every test, on the stack; it is taken down again if it was not up b
 # Within `compose/stack run`: the two passes of `make test`.
 # The end-to-end tests run the binary itself, which cargo test does not build.
 test-workspace:
-	cargo build --release --locked -p millrace
+	$(BUILD) --bin millrace
 	cargo test --release --locked --workspace
 
 test-postgres-15:
 	@if [[ -x $(POSTGRES_15)/postgres ]]; then \
 	    echo "The database tests once more, on PostgreSQL 15:"; \
-	    compose/stack throwaway-postgres $(POSTGRES_15) cargo test --release --locked -p millrace-store; \
+	    compose/stack throwaway-postgres $(POSTGRES_15) cargo test --release --locked --workspace --test audit --test together --test write; \
 	else \
 	    echo "No PostgreSQL 15 in $(POSTGRES_15): the second pass of the database tests was left out."; \
 	fi
 
 check-birmingham: ## send ten years of a city's card payments through, and compare the totals
 	@compose/need stack build python
-	cargo build --release --locked -p millrace
+	$(BUILD) --bin millrace
 	@compose/stack run tests/check-birmingham
 
 instructions: ## count the instructions of the pure path under callgrind; fail if one stage became slower
 	@compose/need build callgrind
-	cargo build --release --locked -p millrace-instructions
+	$(BUILD) --bin millrace-instructions
 	$(INSTRUCTIONS) check bench/instructions/baseline.json
 
 instructions-accept: ## make the counts of this build the baseline; commit it with the reason
 	@compose/need build callgrind
-	cargo build --release --locked -p millrace-instructions
+	$(BUILD) --bin millrace-instructions
 	$(INSTRUCTIONS) accept bench/instructions/baseline.json
 
 docs: ## write the tables of docs/scaling.md anew, from the committed costs
@@ -84,9 +88,9 @@ docs: ## write the tables of docs/scaling.md anew, from the committed costs
 	MILLRACE_WRITE_DOCS=1 cargo test --release --locked -p millrace --bin millrace plan_capacity::document
 # The build that shows what exactly once costs, beside the one that people run.
 define build_bench
-	cargo build --release --locked -p millrace --features unguarded
+	$(BUILD) --bin millrace --features millrace/unguarded
 	cp $(BUILT)/millrace $(BUILT)/millrace-unguarded
-	cargo build --release --locked -p millrace -p millrace-bench
+	$(BUILD) --bin millrace --bin millrace-bench
 endef
 
 bench: ## measure everything in turn, in six to eight minutes, and write bench/BENCHMARKS.md; ARGS='--help' says what else
