@@ -85,7 +85,7 @@ instructions-accept: ## make the counts of this build the baseline; commit it wi
 
 docs: ## write the tables of docs/scaling.md anew, from the committed costs
 	@compose/need build
-	MILLRACE_WRITE_DOCS=1 cargo test --release --locked -p millrace --bin millrace plan_capacity::document
+	MILLRACE_WRITE_DOCS=1 cargo test --release --locked --workspace --bin millrace plan_capacity::document
 # The build that shows what exactly once costs, beside the one that people run.
 define build_bench
 	$(BUILD) --bin millrace --features millrace/unguarded
