@@ -54,6 +54,9 @@ test: ## run every test, on the stack; it is taken down again if it was not up b
 	@compose/need stack build java
 	@compose/stack run $(MAKE) test-workspace test-postgres-15
 
+# Named one by one, so that the features are those of the whole workspace here too.
+DATABASE_TESTS := $(patsubst store/tests/%.rs,--test %,$(wildcard store/tests/*.rs))
+
 # Within `compose/stack run`: the two passes of `make test`.
 # The end-to-end tests run the binary itself, which cargo test does not build.
 test-workspace:
@@ -63,7 +66,7 @@ test-workspace:
 test-postgres-15:
 	@if [[ -x $(POSTGRES_15)/postgres ]]; then \
 	    echo "The database tests once more, on PostgreSQL 15:"; \
-	    compose/stack throwaway-postgres $(POSTGRES_15) cargo test --release --locked --workspace --test audit --test together --test write; \
+	    compose/stack throwaway-postgres $(POSTGRES_15) cargo test --release --locked --workspace $(DATABASE_TESTS); \
 	else \
 	    echo "No PostgreSQL 15 in $(POSTGRES_15): the second pass of the database tests was left out."; \
 	fi

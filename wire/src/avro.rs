@@ -5,11 +5,10 @@
 //! what it describes. A body must end where its schema says: too short and too long are both refused.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use apache_avro::Schema;
-use millrace_domain::event::{Draft, Event, FormError};
+use millrace_domain::event::{Draft, Event, FormError, Metadata};
 use millrace_domain::reason::Rejection;
 use serde::{Deserialize, Serialize};
 
@@ -157,7 +156,7 @@ struct AvroFields<'a> {
     source: &'a str,
     correlation_id: Option<&'a str>,
     causation_id: Option<&'a str>,
-    metadata: BTreeMap<&'a str, &'a str>,
+    metadata: &'a Metadata,
 }
 
 /// The event as a framed value, written with `WRITER_ID`.
@@ -212,7 +211,7 @@ fn by_the_schema(event: &Event) -> Result<Vec<u8>, Box<apache_avro::Error>> {
         source: &event.source,
         correlation_id: event.correlation_id.as_deref(),
         causation_id: event.causation_id.as_deref(),
-        metadata: event.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+        metadata: &event.metadata,
     };
     let mut body = Vec::new();
     apache_avro::write_avro_datum_ref(&schema, &HashMap::new(), &fields, &mut body).map_err(Box::new)?;

@@ -14,6 +14,7 @@ use millrace_consumers::topic_id;
 use millrace_producer::{Producer, ProducerConfig};
 use tokio::sync::mpsc;
 
+use crate::numbers::within;
 use crate::output::{Format, note};
 use crate::show;
 
@@ -90,7 +91,7 @@ pub struct PublishArgs {
     ///
     /// With a rate an event waits for others to go with for up to 5 ms, as from a service; without one for up to 50 ms,
     /// which takes a third of the brokers' time for it.
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N", value_parser = within::<u32>(1..=10_000_000))]
     rate: Option<u32>,
     /// How long an event is tried while the brokers do not acknowledge; then the run stops, to be resumed, after up to
     /// 10 s more for what is under way. A broker's first answer is waited for 10 s at most, or this if
@@ -98,7 +99,7 @@ pub struct PublishArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = timeout)]
     timeout: Duration,
     /// Longest line, in bytes; a longer one is an error
-    #[arg(long, value_name = "N", default_value_t = 1024 * 1024, value_parser = line_bytes)]
+    #[arg(long, value_name = "N", default_value_t = 1024 * 1024, value_parser = within::<usize>(1..=64 << 20))]
     max_line_bytes: usize,
     /// Publish also lines of the form {"raw": {"key": BASE64 or null, "value": BASE64 or null, "headers": {}}}, byte
     /// by byte: for tests of what becomes of records that cannot be decoded
@@ -120,22 +121,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
         Ok(timeout) if (Duration::from_secs(1)..=TIMEOUT_MAX).contains(&timeout) => Ok(timeout),
         Ok(_) => Err("wanted 1s to 24h".into()),
         Err(error) => Err(format!("{error}; such as 30s or 5m")),
-    }
-}
-
-fn rate(text: &str) -> Result<u32, String> {
-    const RATE_MAX: u32 = 10_000_000;
-    match text.parse() {
-        Ok(rate) if (1..=RATE_MAX).contains(&rate) => Ok(rate),
-        _ => Err(format!("wanted a whole number, 1 to {RATE_MAX}, such as 2000")),
-    }
-}
-
-fn line_bytes(text: &str) -> Result<usize, String> {
-    const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
-    match text.parse() {
-        Ok(bytes) if (1..=LINE_BYTES_MAX).contains(&bytes) => Ok(bytes),
-        _ => Err(format!("wanted 1 to {LINE_BYTES_MAX}")),
     }
 }
 

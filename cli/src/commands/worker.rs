@@ -72,7 +72,8 @@ pub struct WorkerArgs {
     remembered_payments_max: NonZeroUsize,
     /// The most connections to Postgres for all lanes together: a lane has one while it works on a batch, and none while it
     /// waits for records. max_connections of Postgres must have room for all workers.
-    #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", value_name = "N", default_value_t = Bounds::default().connections_max, value_parser = from_one)]
+    #[arg(long, env = "MILLRACE_CONNECTIONS_MAX", value_name = "N", value_parser = from_one,
+          default_value_t = Bounds::default().connections_max)]
     connections_max: NonZeroUsize,
     /// How many lanes with a backlog work on a batch at the same time: about the cores that Postgres has for this worker,
     /// and one more. Lanes that keep up are not held back.
